@@ -5,6 +5,8 @@
     ├── ArgumentsError          nobody: the process exits 2
     ├── InvalidEvent            nobody: the sender mends it (400, or named in a batch)
     ├── Undecodable             nobody: the record becomes a dead letter
+    ├── InvalidRequest          nobody: the operator mends the request (400)
+    ├── Unacceptable            the operator, once the world agrees with the request (422)
     ├── LogError
     │   ├── LogUnavailable      the caller, after a pause; a receiver answers 503
     │   ├── LogClosed           nobody
@@ -53,6 +55,20 @@ class Undecodable(GatewayError):
     """A record of the log is not an event of ours."""
 
 
+class InvalidRequest(GatewayError):
+    """An operator's request is refused as it stands; `problems` says where and why."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        """`problems`: (JSON pointer into the body, or the parameter's name; sentence) pairs, at least one."""
+        assert problems, "an invalid request has at least one problem"
+        super().__init__("; ".join(f"{pointer or '/'}: {detail}" for pointer, detail in problems))
+        self.problems = problems
+
+
+class Unacceptable(GatewayError):
+    """An operator's request is well formed and contradicts what is: a CRM that refuses, a user that does not exist."""
+
+
 class LogError(GatewayError):
     """The event log failed."""
 
@@ -82,7 +98,11 @@ class TopicMismatch(LogError):
 
 
 class OffsetOutOfRange(LogError):
-    """The offset asked for is below the log's start or past its end."""
+    """The offset asked for is below the log's start or past its end; `partition` is the one concerned."""
+
+    def __init__(self, sentence: str, *, partition: tuple[str, int] | None = None) -> None:
+        super().__init__(sentence)
+        self.partition = partition
 
 
 class NotAssigned(LogError):
