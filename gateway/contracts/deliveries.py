@@ -80,6 +80,11 @@ class Row:
     claim: str | None
     claimed_by: str | None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its record's lane still has something to do for it."""
+        return self.state is State.PENDING
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
