@@ -1,4 +1,4 @@
-"""A row that somebody else has claimed: wait until it settles, or until it is in doubt (DESIGN: "Once, and in order")."""
+"""A row that somebody else has claimed: wait until it settles, or until it is in doubt."""
 
 from __future__ import annotations
 

@@ -17,7 +17,16 @@ from gateway.contracts.clock import Clock
 from gateway.contracts.configuration import Connection, Limits
 from gateway.contracts.store import GateNote
 from gateway.crm.client import CrmClient
-from gateway.crm.errors import CrmError, KeyRefused, NotOffered, Rejected, ServerError, Throttled, UnknownOutcome, Unreachable
+from gateway.crm.errors import (
+    CrmError,
+    KeyRefused,
+    NotOffered,
+    Rejected,
+    ServerError,
+    Throttled,
+    UnknownOutcome,
+    Unreachable,
+)
 from gateway.planning.owners import CrmUsers
 
 T = TypeVar("T")
@@ -43,7 +52,13 @@ class CrmConnection:
     """The gate, the client and the waiters of one workspace. `changed` is called whenever the gate's state changes."""
 
     def __init__(
-        self, workspace: str, *, open_crm: OpenCrm, clock: Clock, random: Callable[[], float], changed: Callable[[], None]
+        self,
+        workspace: str,
+        *,
+        open_crm: OpenCrm,
+        clock: Clock,
+        random: Callable[[], float],
+        changed: Callable[[], None],
     ) -> None:
         self.workspace = workspace
         self._open_crm, self._clock, self._random, self._changed = open_crm, clock, random, changed
@@ -313,4 +328,3 @@ class CrmConnection:
         await asyncio.gather(*self._retired, return_exceptions=True)
         if self._client is not None:
             await self._client.close()
-

@@ -54,9 +54,7 @@ class Gate:
         """One probe is on its way."""
         self.state = GateState.PROBING
 
-    def probe_failed(
-        self, reason: str, now: float, random: Callable[[], float], *, retry_after_s: float = 0.0
-    ) -> None:
+    def probe_failed(self, reason: str, now: float, random: Callable[[], float], *, retry_after_s: float = 0.0) -> None:
         """Still closed; the next probe comes later than this one did."""
         self._probes_failed += 1
         wait = min(PROBE_CAP_S, PROBE_FIRST_S * 2**self._probes_failed) * (0.75 + 0.5 * random())

@@ -90,9 +90,7 @@ class WaitingRunner:
         )
         try:
             async with self._tenures.working(tenure):
-                row = await self._tools.persist(
-                    lambda: self._tools.store.ledger.row(head.workspace, head.delivery.id)
-                )
+                row = await self._tools.persist(lambda: self._tools.store.ledger.row(head.workspace, head.delivery.id))
                 await deliverer.deliver(work, row)
         except PartitionLost:
             self._tenures.lost(tenure)

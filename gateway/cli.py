@@ -105,9 +105,7 @@ def application(commands: Commands) -> typer.Typer:
         quirks: Annotated[bool, typer.Option("--quirks", help="Behave like a careless CRM.")] = False,
     ) -> None:
         """A CRM that speaks the contract and shows what it holds."""
-        raise typer.Exit(
-            uvloop.run(commands.demo_crm(host=listen, port=port, key=key, header=header, quirks=quirks))
-        )
+        raise typer.Exit(uvloop.run(commands.demo_crm(host=listen, port=port, key=key, header=header, quirks=quirks)))
 
     return app
 
