@@ -61,7 +61,8 @@ Verdict = Weather | Again | Dead | InDoubt | Missing
 def full_jitter(attempt: int, random: Callable[[], float]) -> float:
     """Seconds before attempt `attempt` + 1 (counted from 1): uniform below a doubling bound, so that contacts which
     failed together do not come back together."""
-    return random() * min(RETRY_CAP_S, RETRY_BASE_S * 2 ** (attempt - 1))
+    bound: float = min(RETRY_CAP_S, RETRY_BASE_S * 2 ** (attempt - 1))
+    return random() * bound
 
 
 def judge(

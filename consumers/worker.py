@@ -146,7 +146,7 @@ class Worker:
         )
         known = {(row.event, row.target): row for row in rows}
         parked: dict[Target, frozenset[str]] = {}
-        for target in {item.event.owes for item in owing} - {None}:
+        for target in {item.event.owes for item in owing if item.event.owes is not None}:
             queues = {queue for item in owing if item.event.owes is target for queue in self._queues(item)}
             parked[target] = await self._tools.persist(
                 lambda target=target, queues=queues: store.waiting.parked(workspace, target, queues)  # type: ignore[misc]

@@ -1,9 +1,9 @@
-"""What a delivery is about while it is being worked on, and what a target makes of it: the words between the modules."""
+"""What a delivery is about while it is worked on, and what a target makes of it: the words between the modules."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -39,14 +39,14 @@ class Done:
 
     crm_id: str
     call: Call
-    learned: Learned = Learned()
+    learned: Learned = field(default_factory=Learned)
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A request ready to be sent. `plan`: method, path and body, kept in the ledger before the first byte."""
 
-    plan: dict[str, object]
+    plan: Mapping[str, object]
     owner: str | None
     owner_rule: str | None
     send: Callable[[CrmClient], Awaitable[Done]]
@@ -68,7 +68,7 @@ class Ends:
     step: Step | None = None
     detail: str = ""
     answer: str | None = None
-    learned: Learned = Learned()
+    learned: Learned = field(default_factory=Learned)
 
 
 Intent = Planned | Waits | Ends

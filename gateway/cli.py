@@ -111,7 +111,7 @@ def application(commands: Commands) -> typer.Typer:
 
 
 def invoke(app: typer.Typer, arguments: list[str]) -> int:
-    """Runs a command: 0 or its exit code, 1 for what cannot be done, 2 for wrong arguments; one line each, no traceback."""
+    """Runs a command: its exit code, 1 for what cannot be done, 2 for wrong arguments; one line each, no traceback."""
     try:
         code = app(args=arguments, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
