@@ -24,7 +24,7 @@ class Connections(Mapping[str, CrmConnection]):
         self,
         gates: Gates,
         *,
-        open_crm: OpenCrm,
+        open_crm: Callable[[str], OpenCrm],
         clock: Clock,
         random: Callable[[], float],
         process: str,
@@ -50,7 +50,7 @@ class Connections(Mapping[str, CrmConnection]):
             if name not in self._connections:
                 self._connections[name] = CrmConnection(
                     name,
-                    open_crm=self._open_crm,
+                    open_crm=self._open_crm(name),
                     clock=self._clock,
                     random=self._random,
                     changed=self._changed.set,

@@ -46,7 +46,7 @@ class Engine:
         live: LiveConfiguration,
         clock: Clock,
         metrics: Metrics,
-        open_crm: OpenCrm,
+        open_crm: Callable[[str], OpenCrm],
         process: str,
         random: Callable[[], float],
         drain_s: float,
@@ -95,6 +95,19 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*helpers, *members, return_exceptions=True)
             await self._connections.close()
+
+    async def run_until(self, stopping: asyncio.Event) -> None:
+        """`run`, stopped when the event is set."""
+
+        async def watch() -> None:
+            await stopping.wait()
+            self.stop()
+
+        watching = self._task(watch())
+        try:
+            await self.run()
+        finally:
+            watching.cancel()
 
     def stop(self) -> None:
         """Fetches no more; `run` returns when what is in flight has ended."""
