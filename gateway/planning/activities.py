@@ -9,7 +9,6 @@ from gateway.contracts.configuration import WorkspaceConfiguration
 from gateway.contracts.event_types import EVENT_TYPES, ActivityType, Direction
 from gateway.contracts.events import CampaignEvent, Contact, EventStep, Message, format_time
 from gateway.planning.decisions import OwnerDecision, Planned, Resolution, Unplannable
-from gateway.planning.joining import join
 from gateway.planning.subjects import inbound_subject, outbound_subject
 
 _CHANNELS = {
@@ -47,8 +46,7 @@ def plan_activity(
     owner: OwnerDecision,
     reply: ActivityType | None = None,
 ) -> Planned | Unplannable:
-    """The activity of an event. `reply`: the type decided for an event that does not say its own."""
-    event = join(event, config)
+    """The activity of a joined event. `reply`: the type decided for an event that does not say its own."""
     kind, direction = event.kind.activity or reply, event.kind.direction
     if kind is None or direction is None:
         return Unplannable(f"an event of type {event.type} is no activity")

@@ -20,7 +20,7 @@ def plan_task(
     owner: OwnerDecision,
     moment: Moment,
 ) -> Planned | Held | Unplannable:
-    """The task to create. What the event leaves out is taken from its step; a task without subject whose step the
+    """The task a joined event creates. What the event leaves out is taken from its step; a task without subject whose step the
     campaign does not describe (or describes without title) waits for that."""
     task = event.parts.task
     if task is None:
