@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support.clock import ManualClock
+from tests.support.postgres import PostgresServer, postgres_server
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +22,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One real PostgreSQL for all tests of a run; each takes a fresh database of it."""
+    with postgres_server() as server:
+        yield server
