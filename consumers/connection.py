@@ -72,6 +72,7 @@ class CrmConnection:
         self._prober: asyncio.Task[None] | None = None
         self._succeeded_at = float("-inf")
         self._users: _Users | None = None
+        self._asking = asyncio.Lock()
         self._stopping = False
 
     # -- configuration ----------------------------------------------------------------------------------------------
@@ -292,23 +293,27 @@ class CrmConnection:
     # -- users ------------------------------------------------------------------------------------------------------
 
     async def users(self) -> CrmUsers:
-        """Who may own a record: the list, or that there is none, or that it could not be asked for."""
-        now = self._clock.monotonic()
-        if self._users is None or now >= self._users.until:
-            self._users = await self._ask_users(now)
-        return self._users.known
+        """Who may own a record: the list, or that there is none, or that it could not be asked for.
 
-    async def _ask_users(self, now: float) -> _Users:
+        Waits while the gate is closed; a failing answer closes nothing, since only owners depend on it."""
+        async with self._asking:
+            if self._users is None or self._clock.monotonic() >= self._users.until:
+                await self.call_slot()
+                try:
+                    self._users = await self._ask_users()
+                finally:
+                    self.free_call_slot()
+            return self._users.known
+
+    async def _ask_users(self) -> _Users:
         client = self._client
-        if client is None:
-            return _Users(CrmUsers.unknown(), now)
+        assert client is not None, "a call slot is only given while there is a client"
         try:
             listed = await client.users()
         except CrmError:
-            return _Users(CrmUsers.unknown(), now + USERS_RETRY_S)
-        if listed is None:
-            return _Users(CrmUsers.not_offered(), now + USERS_FRESH_S)
-        return _Users(CrmUsers.listed(user.id for user in listed), now + USERS_FRESH_S)
+            return _Users(CrmUsers.unknown(), self._clock.monotonic() + USERS_RETRY_S)
+        known = CrmUsers.not_offered() if listed is None else CrmUsers.listed(user.id for user in listed)
+        return _Users(known, self._clock.monotonic() + USERS_FRESH_S)
 
     # -- end --------------------------------------------------------------------------------------------------------
 
