@@ -103,15 +103,12 @@ class Worker:
                 continue
             except OffsetOutOfRange as error:
                 log.error("partition stopped: records were lost", error=str(error))
-                self._stop_lost_range(wanted)
+                # Nobody may go on as if nothing were lost; the other partitions do.
+                for tenure in self._tenures.ready([error.partition] if error.partition else wanted):
+                    tenure.quiet = True
                 continue
             for partition, records in batches.items():
                 await self._take(partition, records)
-
-    def _stop_lost_range(self, wanted: Collection[Partition]) -> None:
-        # Which of the wanted partitions it was is named in the error; none of them may go on as if nothing were lost.
-        for tenure in self._tenures.ready(wanted):
-            tenure.quiet = True
 
     async def _take(self, partition: Partition, records: Sequence[Record]) -> None:
         """Hands a fetched batch to the lanes, but for what the ledger knows as settled."""
