@@ -7,6 +7,7 @@
     ├── Undecodable             nobody: the record becomes a dead letter
     ├── InvalidRequest          nobody: the operator mends the request (400)
     ├── Unacceptable            the operator, once the world agrees with the request (422)
+    │   └── CrmUnavailable      the operator, once the CRM answers again (502)
     ├── LogError
     │   ├── LogUnavailable      the caller, after a pause; a receiver answers 503
     │   ├── LogClosed           nobody
@@ -67,6 +68,10 @@ class InvalidRequest(GatewayError):
 
 class Unacceptable(GatewayError):
     """An operator's request is well formed and contradicts what is: a CRM that refuses, a user that does not exist."""
+
+
+class CrmUnavailable(Unacceptable):
+    """The CRM would have to be asked, and does not answer."""
 
 
 class LogError(GatewayError):

@@ -1,0 +1,70 @@
+"""Request bodies: read up to a limit within a time, and taken as JSON only where every later step can hold them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from gateway.contracts.errors import InvalidRequest
+
+#: Enough for a campaign with every step described; what is larger is not a document of this API.
+JSON_BYTES_MAX = 1024 * 1024
+#: Deep enough for any document here, far below what recursion could not bear.
+DEPTH_MAX = 64
+#: A sender slower than this holds a connection and a buffer for nothing.
+READ_TIMEOUT_S = 10.0
+
+_NUL = "U+0000 cannot be stored: leave it out"
+
+
+async def read_body(request: web.Request, *, bytes_max: int, timeout_s: float = READ_TIMEOUT_S) -> bytes:
+    """The whole body, unpacked. 413 above `bytes_max`, 408 when it has not arrived within `timeout_s`."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > bytes_max:
+                    raise web.HTTPRequestEntityTooLarge(
+                        bytes_max, len(body), text=f"the body is larger than {bytes_max} bytes: send it in parts"
+                    )
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"the body did not arrive within {timeout_s:g} seconds") from None
+    return bytes(body)
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON text in `body`. InvalidRequest where it is none, too deep, or holds text that a store cannot."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest([("", f"the body is not JSON: {error}")]) from None
+    _check(document)
+    return document
+
+
+def check_text(name: str, text: str) -> None:
+    """InvalidRequest where a part of the URL holds text that a store cannot."""
+    if "\0" in text:
+        raise InvalidRequest([(name, _NUL)])
+
+
+def _check(document: Any) -> None:
+    """Walks level by level, so that no depth can exhaust the stack."""
+    level, depth = [document], 0
+    while level:
+        if depth > DEPTH_MAX:
+            raise InvalidRequest([("", f"the body is deeper than {DEPTH_MAX} levels")])
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, str) and "\0" in value:
+                raise InvalidRequest([("", _NUL)])
+            if isinstance(value, dict):
+                inner += value.keys()
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+        level, depth = inner, depth + 1
