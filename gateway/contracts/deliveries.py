@@ -357,9 +357,10 @@ def campaign_subject(campaign_id: str) -> str:
     return f"campaign:{campaign_id}"
 
 
-def contact_subject(key: str) -> str:
-    """The subject of holds for a contact the CRM does not know."""
-    return f"contact:{key}"
+def contact_subject(name: str) -> str:
+    """The subject of holds for a contact the CRM does not know; `name`: the first of its crosswalk names
+    (keys.contact_names), whatever the source, so that an entry for every source counts as well."""
+    return f"contact:{name}"
 
 
 def task_subject(key: str) -> str:

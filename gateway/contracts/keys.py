@@ -82,6 +82,20 @@ def contact_key(source: str, data: EventData) -> str | None:
     return None
 
 
+def contact_names(data: EventData) -> list[str]:
+    """The names under which the crosswalk may know the contact, the surest first: the sender's id, then the e-mail
+    address and the LinkedIn URL as `email:…` and `linkedin:…`."""
+    contact = data.contact
+    if contact is None:
+        return []
+    names = [contact.id] if contact.id else []
+    if contact.email and (email := normal_email(contact.email)):
+        names.append(f"email:{email}")
+    if contact.linkedinUrl and (url := normal_linkedin_url(contact.linkedinUrl)):
+        names.append(f"linkedin:{url}")
+    return names
+
+
 def task_key(source: str, task_id: str) -> str:
     """The name of one task: the order key of a task without contact, and the queue of its waiting completion."""
     return _scoped("task", source, task_id)
