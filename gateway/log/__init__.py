@@ -19,6 +19,12 @@ async def open_log(url: str, *, user: str | None = None, password: str | None = 
         return MemoryLog()
     if url.startswith("sqlite:"):
         return SqliteLog(_sqlite_path(url))
+    if url.startswith("kafka://"):
+        # Only here: the client takes a while to import, and most gateways do without.
+        from gateway.log.kafka import open_kafka
+        from gateway.log.kafka_settings import parse_kafka_url
+
+        return await open_kafka(parse_kafka_url(url, user=user, password=password))
     raise SettingsError(f"{url!r} is no log: use sqlite:///path, kafka://host:port or memory:")
 
 
