@@ -65,7 +65,7 @@ def parse_native(document: Mapping[str, Any], *, workspace: str, accepted_at: da
     data, parts, data_problems = _data(document)
     problems += data_problems
     if not problems:
-        problems += _needs(document["type"], document["source"], parts, data)
+        problems += lacking(document["type"], document["source"], parts, data)
     if problems:
         raise InvalidEvent(problems[:PROBLEMS_MAX])
     return CampaignEvent(
@@ -171,7 +171,12 @@ def _data(document: Mapping[str, Any]) -> tuple[dict[str, Any], EventData, list[
         sent = {}
     if not isinstance(sent, dict):
         return {}, EventData(), [("/data", "the member data must be an object")]
-    problems = []
+    return read_data(sent)
+
+
+def read_data(sent: Mapping[str, Any]) -> tuple[dict[str, Any], EventData, list[Problem]]:
+    """`data` in canonical form, the same typed, and what is wrong with it: only without problems are they of use."""
+    problems: list[Problem] = []
     data = {name: _part(name, value, problems) for name, value in sent.items() if value is not None}
     if problems:
         return data, EventData(), problems
@@ -240,8 +245,8 @@ def _problem(error: ErrorDetails) -> Problem:
     return pointer, _SENTENCES.get(error["type"], error["msg"])
 
 
-def _needs(event_type: str, source: str, parts: EventData, data: Mapping[str, Any]) -> list[Problem]:
-    """What this type of event needs and does not have."""
+def lacking(event_type: str, source: str, parts: EventData, data: Mapping[str, Any]) -> list[Problem]:
+    """What this type of event needs and does not have, of data that `read_data` found sound."""
     problems: list[Problem] = []
     needs = EVENT_TYPES[event_type].needs
     key = contact_key(source, parts)

@@ -1,0 +1,1 @@
+"""How a sender proves that a body is its own: one scheme a module."""
