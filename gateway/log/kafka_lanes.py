@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from gateway.contracts.errors import LogClosed, LogError, LogUnavailable
 from gateway.contracts.log import NewRecord, Partition
@@ -12,6 +13,8 @@ from gateway.contracts.log import NewRecord, Partition
 HAND_BYTES = 64 * 1024 * 1024
 #: About what one batch carries to a partition; the rest goes with the next.
 LOAD_BYTES = 4 * 1024 * 1024
+
+_logger = logging.getLogger(__name__)
 
 Send = Callable[[Partition, Sequence[NewRecord]], Awaitable[list[int]]]
 
@@ -82,10 +85,7 @@ class Lanes:
                 await self._carry(partition, load)
         finally:
             # Cancelled by close: nobody may wait for ever.
-            for parcel in (*load, *waiting):
-                if not parcel.future.done():
-                    parcel.future.set_exception(LogClosed("the log was closed"))
-                    parcel.future.exception()
+            self._fail((*load, *waiting), LogClosed("the log was closed"))
             waiting.clear()
             self._since.pop(partition, None)
             del self._running[partition]
@@ -111,10 +111,10 @@ class Lanes:
         try:
             offsets = await self._send(partition, records)
         except LogError as error:
-            for parcel in load:
-                if not parcel.future.done():
-                    parcel.future.set_exception(error)
-                    parcel.future.exception()  # seen: all who waited may have gone
+            self._fail(load, error)
+        except Exception as error:
+            _logger.exception("a batch for %s/%d failed in a way nobody thought of", *partition)
+            self._fail(load, LogError(f"the records cannot be written to {partition.topic}: {error!r}"))
         else:
             first = 0
             for parcel in load:
@@ -124,3 +124,10 @@ class Lanes:
                 first = end
         finally:
             self._bytes -= sum(parcel.size for parcel in load)
+
+    @staticmethod
+    def _fail(parcels: Iterable[Parcel], error: LogError) -> None:
+        for parcel in parcels:
+            if not parcel.future.done():
+                parcel.future.set_exception(error)
+                parcel.future.exception()  # seen: all who waited may have gone

@@ -162,8 +162,8 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[NewRecord]) -> Iterat
 
 
 def _put(batch: Any, record: NewRecord) -> bool:
-    added = batch.append(timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=record.headers)
-    return added is not None
+    headers = list(record.headers)
+    return batch.append(timestamp=record.timestamp_ms, key=record.key, value=record.value, headers=headers) is not None
 
 
 def _see(future: asyncio.Future[Any]) -> None:

@@ -14,9 +14,12 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POM = REPOSITORY / "tests" / "kafka" / "pom.xml"
@@ -75,12 +78,11 @@ class Broker:
 
     def __init__(self, folder: Path, properties: dict[str, str], port: int) -> None:
         self.port = port
-        self._folder, self._process = folder, None
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True)
         (folder / "log4j2.properties").write_text(_LOG4J)
         (folder / "server.properties").write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-
-    _process: subprocess.Popen[bytes] | None
 
     @property
     def running(self) -> bool:
@@ -134,6 +136,7 @@ class Broker:
         if process is None or process.poll() is not None:
             return
         process.send_signal(number)
+        process.send_signal(signal.SIGCONT)  # it may be paused
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
@@ -175,14 +178,16 @@ class KafkaServer:
         return f"kafka://{self.bootstrap}"
 
     def start(self) -> None:
-        """Returns when the cluster answers."""
+        """Returns when the cluster answers. Blocks: an async test calls it in a thread."""
         for broker in self.brokers:
             if not broker.running:
                 broker.start()
         end = time.monotonic() + START_S
-        while not all(broker.listening() for broker in self.brokers) or not asyncio.run(_answers(self)):
-            assert time.monotonic() < end, f"Kafka did not answer within {START_S} s"
-            time.sleep(0.1)
+        # In a thread: the caller may have a running loop of its own.
+        with ThreadPoolExecutor(1) as thread:
+            while not all(each.listening() for each in self.brokers) or not thread.submit(_ask, self).result():
+                assert time.monotonic() < end, f"Kafka did not answer within {START_S} s"
+                time.sleep(0.1)
 
     def stop(self) -> None:
         """An orderly end of every broker."""
@@ -220,11 +225,12 @@ class KafkaServer:
         }
 
 
+def _ask(server: KafkaServer) -> bool:
+    return asyncio.run(_answers(server))
+
+
 async def _answers(server: KafkaServer) -> bool:
     """Whether the cluster says that all its brokers are there."""
-    from aiokafka.admin import AIOKafkaAdminClient
-    from aiokafka.errors import KafkaError
-
     admin = AIOKafkaAdminClient(bootstrap_servers=server.bootstrap, request_timeout_ms=5000)
     try:
         await admin.start()
