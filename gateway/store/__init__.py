@@ -1,1 +1,7 @@
-"""store"""
+"""The store: `open_store`, `migrate` and `SqlStore`."""
+
+from __future__ import annotations
+
+from gateway.store.sql import SqlStore, migrate, open_store
+
+__all__ = ["SqlStore", "migrate", "open_store"]
