@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+
 from consumers.association import Associations
 from consumers.creation import Created, Creation, InDoubt, Missing
 from consumers.crosswalk import SharedCrosswalk, Sought, sought_company, sought_contact
@@ -26,6 +28,8 @@ from gateway.contracts.states import Reason
 from gateway.planning.contact_fields import creatable_company, owned
 from gateway.planning.decisions import Held, Moment, Resolution, Skipped, hold
 from gateway.planning.owners import record_owner
+
+log = structlog.get_logger(__name__)
 
 RECORDS_REMEMBERED = 100_000
 
@@ -110,14 +114,12 @@ class WorkspaceResolver:
             return _rejection(contact_id)
         company = sought_company(event, config, first_source)
         company_id = await self._company(event, config, company) if company is not None else None
-        if isinstance(company_id, InDoubt):
-            return _in_doubt(event, config, moment, "company", company_id)
         if isinstance(company_id, Refused):
             return _rejection(company_id)
         if contact_id is None:
-            made = await self._create(contact, event, config)
+            made = await self._make(contact, event, config, moment)
             if not isinstance(made, str):
-                return _not_made(made, event, config, moment)
+                return made
             contact_id = made
         if company_id is not None:
             await self._associations.link(contact_id, company_id, config.policies)
@@ -135,13 +137,33 @@ class WorkspaceResolver:
 
     async def _company(
         self, event: CampaignEvent, config: WorkspaceConfiguration, company: Sought
-    ) -> str | Refused | InDoubt | None:
+    ) -> str | Refused | None:
         found = await self._find(company)
         if found is not None or not _may_create(event, config.policies) or not creatable_company(company.wanted.item):
             return found
         made = await self._create(company, event, config)
-        # A CRM without companies is served without them.
-        return None if isinstance(made, Missing) else made
+        if isinstance(made, InDoubt):
+            # What happened is about the contact; the look-up of a later event may find the company yet.
+            log.warning(
+                "company in doubt", workspace=event.workspace, company=company.wanted.external_id, lost=made.lost
+            )
+        return made if isinstance(made, str | Refused) else None
+
+    async def _make(
+        self, contact: Sought, event: CampaignEvent, config: WorkspaceConfiguration, moment: Moment
+    ) -> str | Held | Rejection:
+        made = await self._create(contact, event, config)
+        match made:
+            case str():
+                return made
+            case Refused():
+                return _rejection(made)
+            case Missing(detail=detail):
+                return hold(Reason.TARGET_NOT_OFFERED, CONNECTION_SUBJECT, config, moment, detail)
+            case InDoubt(lost=lost):
+                # Sent once more it might be there twice: a person looks into the CRM and says who it is.
+                detail = f"the answer to its creation was lost {lost} times and the CRM does not find it"
+                return await self._wait(event, config, moment, contact, detail)
 
     async def _find(self, sought: Sought) -> str | Refused | None:
         remembered = (sought.kind.name, sought.wanted.external_id)
@@ -179,19 +201,20 @@ class WorkspaceResolver:
             return Skipped(Reason.CONTACT_SKIPPED)
         if _may_create(event, config.policies):
             return None
-        subject = _subject(event)
+        return await self._wait(event, config, moment, contact, "the CRM does not know this contact")
+
+    async def _wait(
+        self, event: CampaignEvent, config: WorkspaceConfiguration, moment: Moment, contact: Sought, detail: str
+    ) -> Held | str:
+        """A hold on the contact; its CRM id where somebody made it known meanwhile."""
+        subject = contact_subject(next(iter(contact_names(event.parts)), ""))
         # The version is read before the last look: a mapping that is made in between makes the hold due.
         version = await self._tools.store.configurations.subject_version(event.workspace, subject)
         found = await self._crosswalk.find(contact)
         if found is not None:
             return found
-        held = hold(Reason.UNKNOWN_CONTACT, subject, config, moment, "the CRM does not know this contact")
+        held = hold(Reason.UNKNOWN_CONTACT, subject, config, moment, detail)
         return Held(dataclasses.replace(held.hold, subject_version=version))
-
-
-def _subject(event: CampaignEvent) -> str:
-    """The subject of a hold on the event's contact: its surest crosswalk name."""
-    return contact_subject(next(iter(contact_names(event.parts)), ""))
 
 
 def _may_create(event: CampaignEvent, policies: Policies) -> bool:
@@ -203,24 +226,6 @@ def _may_create(event: CampaignEvent, policies: Policies) -> bool:
         received = (name for name in ACTIVITY_TYPES if EVENT_TYPES[name].direction is Direction.INBOUND)
         return any(name in policies.create_on for name in received)
     return event.type in policies.create_on
-
-
-def _not_made(
-    made: Refused | InDoubt | Missing, event: CampaignEvent, config: WorkspaceConfiguration, moment: Moment
-) -> Held | Rejection:
-    match made:
-        case Refused():
-            return _rejection(made)
-        case InDoubt():
-            return _in_doubt(event, config, moment, "contact", made)
-        case Missing(detail=detail):
-            return hold(Reason.TARGET_NOT_OFFERED, CONNECTION_SUBJECT, config, moment, detail)
-
-
-def _in_doubt(event: CampaignEvent, config: WorkspaceConfiguration, moment: Moment, kind: str, doubt: InDoubt) -> Held:
-    """Waits for a person, who looks into the CRM and says who it is: sent once more it might be there twice."""
-    detail = f"the answer to the {kind}'s creation was lost {doubt.lost} times and the CRM does not find it"
-    return hold(Reason.UNKNOWN_CONTACT, _subject(event), config, moment, detail)
 
 
 def _rejection(refused: Refused) -> Rejection:
