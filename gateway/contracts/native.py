@@ -203,11 +203,13 @@ def _part(name: str, value: Any, problems: list[Problem]) -> Any:
         return value
     part = {member: each for member, each in value.items() if each is not None}
     for member in ids:
-        if member in part and (text := _id(part.pop(member))) is not None:
-            part[member] = text
+        if member in part and (text := _id(part[member])) is not part[member]:
+            if text is None:
+                del part[member]
+            else:
+                part[member] = text
     for member in (*ids, *_ADDRESS_MEMBERS):
-        text = part.get(member)
-        if type(text) is str and _too_long(text, NAME_BYTES_MAX):
+        if member in part and type(text := part[member]) is str and _too_long(text, NAME_BYTES_MAX):
             problems.append((f"/data/{name}/{member}", f"the text is longer than {NAME_BYTES_MAX} bytes"))
     steps = part.get("steps") if name == "campaign" else None
     if type(steps) is list:

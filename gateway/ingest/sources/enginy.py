@@ -12,7 +12,7 @@ import orjson
 from gateway.contracts.event_types import MESSAGE_RECEIVED, PREFIX
 from gateway.contracts.events import CampaignEvent, format_time
 from gateway.contracts.keys import contact_key, webhook_event_id
-from gateway.contracts.native import lacking, read_data, text_problem
+from gateway.contracts.native import DEPTH_MAX, lacking, read_data, text_problem
 from gateway.ingest.sources import NotUnderstood
 
 Document = Mapping[str, Any]
@@ -43,32 +43,41 @@ _EVENT_TYPE = re.compile(r"[A-Z][A-Z0-9_]{2,63}")
 #: Epoch times past this are milliseconds: in seconds it is the year 5138.
 _EPOCH_S_MAX = 100_000_000_000
 
-#: Part → its members → the names a body may have for them, the likeliest first.
-_CONTACT = {
-    "id": ("id", "contactId"),
-    "crmId": ("crmId",),
-    "firstName": ("firstName",),
-    "lastName": ("lastName",),
-    "email": ("professionalEmail", "email", "personalEmail"),
-    "linkedinUrl": ("linkedInProfileUrl", "linkedinProfileUrl", "linkedinUrl", "linkedInUrl"),
-    "title": ("jobTitle", "title"),
-    "phone": ("phone", "mobilePhone", "phoneNumber"),
-}
-_COMPANY = {
-    "id": ("id", "companyId"),
-    "crmId": ("crmId",),
-    "name": ("name", "companyName"),
-    "domain": ("domain", "website", "companyDomain"),
-    "linkedinUrl": ("linkedInUrl", "linkedinUrl"),
-}
-_PERSON = {
-    "id": ("id",),
-    "name": ("name", "fullName"),
-    "email": ("email",),
-    "linkedinUrl": ("linkedInUrl", "linkedinUrl"),
-}
-_USER = {"id": ("id",), "name": ("name", "fullName")}
-_CAMPAIGN = {"id": ("id", "campaignId"), "name": ("name", "campaignName")}
+#: Members that have a shape in native events: another sender's member of that name is not it.
+_SHAPED = frozenset(("properties", "steps"))
+#: No campaign has so many steps: such a number is something else.
+SEQUENCE_MAX = 1_000_000
+
+#: A name a body may have for a member → our name for it and how likely it is to be the right one (0: the most).
+Names = Mapping[str, tuple[str, int]]
+
+
+def _names(**members: tuple[str, ...]) -> Names:
+    return {alias: (member, rank) for member, aliases in members.items() for rank, alias in enumerate(aliases)}
+
+
+_CONTACT = _names(
+    id=("id", "contactId"),
+    crmId=("crmId",),
+    firstName=("firstName",),
+    lastName=("lastName",),
+    email=("professionalEmail", "email", "personalEmail"),
+    linkedinUrl=("linkedInProfileUrl", "linkedinProfileUrl", "linkedinUrl", "linkedInUrl"),
+    title=("jobTitle", "title"),
+    phone=("phone", "mobilePhone", "phoneNumber"),
+)
+_COMPANY = _names(
+    id=("id", "companyId"),
+    crmId=("crmId",),
+    name=("name", "companyName"),
+    domain=("domain", "website", "companyDomain"),
+    linkedinUrl=("linkedInUrl", "linkedinUrl"),
+)
+#: What a contact says of its company.
+_COMPANY_IN_CONTACT = ("companyId", "companyName", "companyDomain", "company")
+_PERSON = _names(id=("id",), name=("name", "fullName"), email=("email",), linkedinUrl=("linkedInUrl", "linkedinUrl"))
+_USER = _names(id=("id",), name=("name", "fullName"))
+_CAMPAIGN = _names(id=("id", "campaignId"), name=("name", "campaignName"))
 
 
 def read(body: bytes, *, workspace: str, source: str, accepted_at: datetime) -> list[CampaignEvent]:
@@ -118,6 +127,9 @@ def _envelope(body: bytes) -> dict[str, Any]:
         raise NotUnderstood("the body is not JSON") from None
     if not isinstance(envelope, dict):
         raise NotUnderstood("the body is not a JSON object")
+    # Few brackets cannot nest deep, and U+0000 is always escaped: most bodies need no walk through them.
+    if rb"\u0000" not in body and body.count(b"{") + body.count(b"[") <= DEPTH_MAX:
+        return envelope
     if (problem := text_problem(envelope)) is None:
         return envelope
     if "U+0000" not in problem[1]:
@@ -139,34 +151,38 @@ def _event_type(envelope: Document) -> str:
 
 def _canonical(data: Document, envelope: Document) -> dict[str, Any]:
     """`data` of the native event; a part that nothing is known of is left out."""
-    contact = _member(data, envelope, "contact", "lead")
-    about_company = {name: contact[name] for name in ("companyId", "companyName", "companyDomain") if name in contact}
-    company = _member(data, envelope, "company") or _mapping(contact.get("company")) or about_company
+    contact = _member(data, envelope, "contact") or _member(data, envelope, "lead")
     message = _member(data, envelope, "message")
+    identity = _member(data, envelope, "identity") or _member(data, envelope, "sender")
     parts = {
-        "contact": _renamed(contact, _CONTACT, without=(*about_company, "company")),
-        "company": _renamed(company, _COMPANY),
-        "identity": _renamed(_member(data, envelope, "identity", "sender"), _PERSON),
+        "contact": _renamed({name: contact[name] for name in contact if name not in _COMPANY_IN_CONTACT}, _CONTACT),
+        "company": _company(contact, _member(data, envelope, "company")),
+        "identity": _renamed(identity, _PERSON) or _only("id", data.get("identityId")),
         "user": _renamed(_member(data, envelope, "user"), _USER),
         "campaign": _renamed(_member(data, envelope, "campaign"), _CAMPAIGN),
         "step": _step(message, data),
         "message": _message(message, data),
+        "customFields": _member(data, envelope, "customFields"),
     }
-    if not parts["company"] and (name := _text(contact.get("company"))):
-        parts["company"] = {"name": name}
-    if not parts["identity"] and (identity := _text(data.get("identityId"))):
-        parts["identity"] = {"id": identity}
-    if custom := _mapping(data.get("customFields")) or _mapping(envelope.get("customFields")):
-        parts["customFields"] = dict(custom)
     return {name: part for name, part in parts.items() if part}
 
 
+def _company(contact: Document, company: Document) -> dict[str, Any]:
+    """The contact's company, wherever the body tells of it."""
+    named = contact.get("company")
+    if found := _renamed(company or _mapping(named), _COMPANY):
+        return found
+    mentioned = {name: contact[name] for name in _COMPANY_IN_CONTACT if name in contact}
+    return _renamed(mentioned, _COMPANY) or _only("name", named)
+
+
 def _message(message: Document, data: Document) -> dict[str, Any]:
+    places = (data, message) if message else (data,)
     found = {
-        "id": _text(message.get("id")) or _first_text((message, data), ("messageId",)),
-        "threadId": _first_text((message, data), ("threadId", "conversationId")),
-        "subject": _first_text((message, data), ("subject",)),
-        "body": _first_text((data, message), _BODY_MEMBERS),
+        "id": _text(message.get("id")) or _first_text(places, ("messageId",)),
+        "threadId": _first_text(places, ("threadId", "conversationId")),
+        "subject": _first_text(places, ("subject",)),
+        "body": _first_text(places, _BODY_MEMBERS),
         "url": _text(message.get("url")),
     }
     return {name: value for name, value in found.items() if value is not None}
@@ -176,8 +192,10 @@ def _step(message: Document, data: Document) -> dict[str, Any]:
     step = _mapping(data.get("step"))
     found = {
         "id": _text(step.get("id")),
-        "index": _first_number((message, data, step), ("sequenceIndex", "index")),
-        "count": _first_number((message, data, step), ("sequenceMessageCount", "sequenceCount", "count")),
+        "index": _first_number((message.get("sequenceIndex"), data.get("sequenceIndex"), step.get("index"))),
+        "count": _first_number(
+            (message.get("sequenceMessageCount"), data.get("sequenceMessageCount"), step.get("count"))
+        ),
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -217,25 +235,28 @@ def _instant(text: str) -> datetime | None:
         return None
 
 
-def _renamed(part: Document, names: Mapping[str, tuple[str, ...]], without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The part under our names; members that we have no name for are kept under theirs."""
-    taken = {alias for aliases in names.values() for alias in aliases} | set(names) | set(without)
-    kept = {name: value for name, value in part.items() if name not in taken and value is not None}
-    kept.pop("properties", None)
-    if properties := _mapping(part.get("properties")):
-        kept["properties"] = dict(properties)
-    kept.pop("steps", None)
-    known = {name: _first_text((part,), aliases) for name, aliases in names.items()}
-    found = {name: value for name, value in known.items() if value is not None}
-    return found | kept if found else {}
+def _renamed(part: Document, names: Names) -> dict[str, Any]:
+    """The part under our names; members that we have no name for are kept under theirs. Empty: nothing we know."""
+    known: dict[str, Any] = {}
+    ranks: dict[str, int] = {}
+    others: dict[str, Any] = {}
+    for alias, value in part.items():
+        if (named := names.get(alias)) is not None:
+            member, rank = named
+            if rank < ranks.get(member, len(names)) and (text := _text(value)) is not None:
+                known[member], ranks[member] = text, rank
+        elif value is not None and (alias not in _SHAPED or (alias == "properties" and isinstance(value, dict))):
+            others[alias] = value
+    return known | others if known else {}
 
 
-def _member(data: Document, envelope: Document, *names: str) -> Document:
-    for place in (data, envelope):
-        for name in names:
-            if found := _mapping(place.get(name)):
-                return found
-    return {}
+def _only(member: str, value: object) -> dict[str, Any]:
+    text = _text(value)
+    return {} if text is None else {member: text}
+
+
+def _member(data: Document, envelope: Document, name: str) -> Document:
+    return _mapping(data.get(name)) or _mapping(envelope.get(name))
 
 
 def _mapping(value: object) -> Document:
@@ -244,23 +265,21 @@ def _mapping(value: object) -> Document:
 
 def _text(value: object) -> str | None:
     """Text or a whole number as text; None for what is neither, or blank."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and value.strip() else None
+    if isinstance(value, str):
+        return value if value.strip() else None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _first_text(places: tuple[Document, ...], names: tuple[str, ...]) -> str | None:
     for place in places:
         for name in names:
-            if (text := _text(place.get(name))) is not None:
+            if name in place and (text := _text(place[name])) is not None:
                 return text
     return None
 
 
-def _first_number(places: tuple[Document, ...], names: tuple[str, ...]) -> int | None:
-    for place in places:
-        for name in names:
-            value = place.get(name)
-            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1_000_000:
-                return value
+def _first_number(values: tuple[object, ...]) -> int | None:
+    for value in values:
+        if type(value) is int and 0 <= value <= SEQUENCE_MAX:
+            return value
     return None
