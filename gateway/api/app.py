@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from gateway.api.authentication import Denied, identify
 from gateway.api.problems import internal_problem, problem, problem_of, problem_of_http
@@ -17,8 +16,6 @@ from gateway.operations.services import Services
 _SHUTDOWN_S = 10.0
 #: A request line or a header longer than this is refused by the HTTP parser.
 _HEADER_BYTES_MAX = 16 * 1024
-
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def admin_app(services: Services) -> web.Application:
@@ -45,9 +42,9 @@ def admin_runner(app: web.Application) -> web.AppRunner:
     )
 
 
-def _problems(services: Services) -> Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]:
+def _problems(services: Services) -> Middleware:
     @web.middleware
-    async def middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if request.match_info.http_exception is not None and request.path.startswith("/v1/"):
                 identify(services, request)

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.contracts.errors import InvalidRequest
 
@@ -21,7 +22,8 @@ _NUL = "U+0000 cannot be stored: leave it out"
 
 
 async def read_body(request: web.Request, *, bytes_max: int, timeout_s: float = READ_TIMEOUT_S) -> bytes:
-    """The whole body, unpacked. 413 above `bytes_max`, 408 when it has not arrived within `timeout_s`."""
+    """The whole body, unpacked. 413 above `bytes_max`, 408 when it has not arrived within `timeout_s`,
+    InvalidRequest when it is torn."""
     body = bytearray()
     try:
         async with asyncio.timeout(timeout_s):
@@ -31,6 +33,8 @@ async def read_body(request: web.Request, *, bytes_max: int, timeout_s: float = 
                     raise web.HTTPRequestEntityTooLarge(
                         bytes_max, len(body), text=f"the body is larger than {bytes_max} bytes: send it in parts"
                     )
+    except (ConnectionError, web.RequestPayloadError, HttpProcessingError):
+        raise InvalidRequest([("", "the body was cut off, or is not what its Content-Encoding says")]) from None
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the body did not arrive within {timeout_s:g} seconds") from None
     return bytes(body)

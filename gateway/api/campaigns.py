@@ -52,7 +52,7 @@ class CampaignBody(Document):
     steps: list[StepBody] = Field(default_factory=list, max_length=1000)
 
 
-class Step(Document):
+class StepDocument(Document):
     """One step of a campaign, as it was said."""
 
     id: str | None
@@ -74,7 +74,7 @@ class Campaign(Document):
     identity_id: str | None
     message_sync: bool | None
     paused: bool
-    steps: list[Step]
+    steps: list[StepDocument]
 
 
 class CampaignList(Page[Campaign]):
@@ -128,8 +128,8 @@ def _document(campaign: CampaignSettings) -> Campaign:
     )
 
 
-def _step(step: CampaignStep) -> Step:
-    return Step(
+def _step(step: CampaignStep) -> StepDocument:
+    return StepDocument(
         id=step.id,
         index=step.index,
         channel=step.channel,

@@ -18,6 +18,10 @@ from gateway.contracts.names import unknown
 Item = TypeVar("Item")
 Model = TypeVar("Model", bound=BaseModel)
 
+#: An answer names at most so many faults, and shows at most so much of a name that it was sent.
+PROBLEMS_MAX = 50
+_NAME_CHARACTERS_MAX = 200
+
 _COMMON = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="forbid", hide_input_in_errors=True)
 
 
@@ -102,13 +106,14 @@ def read_document(model: type[Model], value: object) -> Model:
     try:
         return model.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
+        problems = error.errors(include_url=False, include_input=False)[:PROBLEMS_MAX]
         raise InvalidRequest([(pointer(each["loc"]), _sentence(model, each)) for each in problems]) from None
 
 
 def pointer(path: Iterable[str | int]) -> str:
-    """A path into a document as a JSON pointer (RFC 6901)."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    """A path into a document as a JSON pointer (RFC 6901), its names cut where nobody would read them."""
+    steps = (str(step)[:_NAME_CHARACTERS_MAX] for step in path)
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
 def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from gateway.api.authentication import DEFAULT_WORKSPACE, KEY_HEADER, WORKSPACE_HEADER
 from gateway.api.documents import Problem
@@ -18,7 +18,16 @@ from gateway.api.routing import Route
 
 _REFERENCE = "#/components/schemas/{model}"
 _SECURITY = "apiKey"
-_Models = Mapping[tuple[type[BaseModel], JsonSchemaMode], Mapping[str, Any]]
+#: A model and how it is used → the reference to its schema.
+_Models = Mapping[Any, Mapping[str, Any]]
+
+
+class _Untitled(GenerateJsonSchema):
+    """Members go by their names alone."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Never: a title made from a name says nothing."""
+        return False
 
 
 def openapi(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
@@ -27,7 +36,7 @@ def openapi(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
     wanted += [(model, "serialization") for route in routes for model in (route.answer,) if model is not None]
     wanted += [(route.query, "validation") for route in routes]
     wanted.append((Problem, "serialization"))
-    models, definitions = models_json_schema(_distinct(wanted), ref_template=_REFERENCE)
+    models, definitions = models_json_schema(_distinct(wanted), ref_template=_REFERENCE, schema_generator=_Untitled)
     schemas = definitions.get("$defs", {})
     queries = {route.query: schemas[_name(models[route.query, "validation"])] for route in routes}
     for query in queries:
@@ -80,9 +89,15 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
 def _query_parameters(query: Mapping[str, Any]) -> list[dict[str, Any]]:
     required = query.get("required", [])
     return [
-        {"name": name, "in": "query", "required": name in required, "schema": member}
+        {"name": name, "in": "query", "required": name in required, "schema": _present(member)}
         for name, member in query.get("properties", {}).items()
     ]
+
+
+def _present(member: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of a parameter that is there: where it may be absent, the model says null."""
+    choices = [choice for choice in member.get("anyOf", ()) if choice != {"type": "null"}]
+    return choices[0] if len(choices) == 1 else member
 
 
 def _headers(route: Route) -> list[dict[str, Any]]:

@@ -119,7 +119,7 @@ async def reconcile(call: Call[ReconcileQuery, None]) -> Reconciliation:
         raise InvalidRequest([("to", "is not after from: from is inclusive, to exclusive")])
     balances = await reconciliation.reconcile(call.services, call.workspace, start=start, end=end)
     targets = Balances(activities=_balance(balances[Target.ACTIVITIES]), tasks=_balance(balances[Target.TASKS]))
-    return Reconciliation(start=start, end=end, targets=targets)
+    return Reconciliation.model_validate({"from": start, "to": end, "targets": targets})
 
 
 def _balance(balance: reconciliation.Balance) -> Balance:

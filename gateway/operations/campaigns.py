@@ -19,7 +19,7 @@ async def entry(services: Services, workspace: str, source: str, campaign_id: st
 
 
 async def put(services: Services, workspace: str, campaign: CampaignSettings) -> CampaignSettings:
-    """Replaces what is known of a campaign; what waited for it goes on."""
+    """Replaces what a person said of a campaign; what waited for it goes on. Answers with what events told besides."""
     async with services.change():
         await services.store.campaigns.put(workspace, campaign)
-    return campaign
+    return await services.store.campaigns.get(workspace, campaign.source, campaign.id)

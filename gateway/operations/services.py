@@ -77,7 +77,7 @@ class Services:
     public_url: str | None = None
     public_listen: str = "127.0.0.1:8080"
     crm_allow_http: bool = False
-    admin_key_hash: str | None = None
+    admin_key_hash: str | None = field(default=None, repr=False)
     counters: RefusedCounts | None = None
     random_token: Callable[[], str] = lambda: secrets.token_urlsafe(32)
     _changes: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -43,7 +43,10 @@ def test_a_part_of_the_url_is_checked_too() -> None:
 
 
 async def _reader(request: web.Request) -> web.Response:
-    body = await read_body(request, bytes_max=1000, timeout_s=0.2)
+    try:
+        body = await read_body(request, bytes_max=1000, timeout_s=0.2)
+    except InvalidRequest as error:
+        return web.Response(status=400, text=str(error))
     return web.Response(text=str(len(body)))
 
 
@@ -65,6 +68,17 @@ async def test_a_packed_body_is_measured_unpacked() -> None:
     ):
         assert len(packed) < 2000
         assert response.status == 413
+
+
+async def test_a_body_that_is_not_what_its_encoding_says_is_refused() -> None:
+    headers = {"Content-Encoding": "gzip"}
+    async with (
+        serve(_reader) as url,
+        ClientSession() as session,
+        session.post(url, data=b"no gzip at all", headers=headers) as response,
+    ):
+        assert response.status == 400
+        assert "Content-Encoding" in await response.text()
 
 
 async def test_a_body_that_does_not_arrive_is_not_waited_for() -> None:
