@@ -1,7 +1,7 @@
 """The crosswalk: sender's id ↔ CRM id, of contacts, companies and tasks.
 
-A contact may also be known by its e-mail address or LinkedIn URL: under its contact key (contracts/keys.py), for every
-source."""
+A contact may also be known by its e-mail address or LinkedIn URL, under a name that begins with `email:` or `linkedin:`
+(contracts/keys.py, contact_names)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from gateway.store.upserts import insert
 CONTACTS, COMPANIES, TASKS = "contacts", "companies", "tasks"
 #: Names looked up in one statement.
 _NAMES_MAX = 512
+#: How names begin that are addresses, not ids (contracts/keys.py, contact_names).
+_ADDRESSES = ("email:", "linkedin:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +145,12 @@ class Crosswalk:
 async def learn_in(
     connection: AsyncConnection, workspace: str, kind: str, entries: Sequence[tuple[str, str, str]]
 ) -> None:
-    """`Crosswalk.learn` inside a transaction of the caller. What is known already costs one statement."""
+    """`Crosswalk.learn` inside a transaction of the caller, for the senders' own ids. What is known already costs one
+    statement."""
     changed = await _upsert(connection, workspace, kind, entries)
     if kind == CONTACTS:
         # A task's subject is raised by the settlement of its creation, which knows more than the crosswalk does.
-        await raise_subjects(connection, workspace, _subjects(kind, changed))
+        await raise_subjects(connection, workspace, [contact_subject(id) for _, id in changed])
 
 
 async def _upsert(
@@ -182,13 +185,16 @@ def _entries(row: CrosswalkRow) -> Iterator[tuple[str, str, str]]:
 
 
 def _subjects(kind: str, names: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """What may wait for these entries. Holds of tasks name the source: an entry for every source could release any of
-    them, so all holds are judged again."""
+    """What may wait for these entries. A hold names the surest name of its contact, and the source of its task: an
+    entry under an address, or of a task for every source, may release holds that nobody can name from here, so then
+    all are judged again."""
     for source, id in names:
         if kind == CONTACTS:
             yield contact_subject(id)
-        elif kind == TASKS:
-            yield task_subject(task_key(source, id)) if source else POLICY_SUBJECT
+        elif kind == TASKS and source:
+            yield task_subject(task_key(source, id))
+        if (kind == CONTACTS and id.startswith(_ADDRESSES)) or (kind == TASKS and not source):
+            yield POLICY_SUBJECT
 
 
 def _padded(ids: Sequence[str]) -> list[str]:

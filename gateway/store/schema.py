@@ -28,12 +28,14 @@ class Age(Enum):
     NEWER = auto()
 
 
-async def migrate_schema(database: Database) -> None:
-    """Brings the schema up to date, all of it or nothing. SchemaMismatch when a newer program made it."""
+async def migrate_schema(database: Database, *, revision: str = "head") -> None:
+    """Brings the schema up to date (or up to `revision`), all of it or nothing.
+
+    SchemaMismatch when a newer program made it."""
     async with database.begin() as connection:
         if database.dialect == "postgresql":
             await connection.execute(text("SELECT pg_advisory_xact_lock(:name)"), {"name": _LOCK})
-        await connection.run_sync(_migrate)
+        await connection.run_sync(_migrate, revision)
 
 
 async def check_schema(database: Database) -> None:
@@ -46,14 +48,14 @@ async def check_schema(database: Database) -> None:
         raise _newer()
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: Connection, revision: str) -> None:
     age = _age(connection)
     if age is Age.NEWER:
         raise _newer()
     if age is Age.OLDER:
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def _age(connection: Connection) -> Age:

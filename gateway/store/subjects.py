@@ -20,7 +20,10 @@ _CONFIGURATION_KINDS = frozenset({"identity", "user", "campaign", CONNECTION_SUB
 
 
 async def raise_subjects(connection: AsyncConnection, workspace: str, names: Iterable[str]) -> dict[str, int]:
-    """Raises the versions of these subjects; answers the new ones. What waits for one of them is due after commit."""
+    """Raises the versions of these subjects; answers the new ones. What waits for one of them is due after commit.
+
+    Subjects of configuration only beside `raise_workspace`: else no process would learn of their new version, and what
+    waits for them would be due for ever."""
     rows = [
         {"workspace": workspace, "subject": name, "version": 1, "configuration": _is_configuration(name)}
         # One order for all, so that two transactions never wait for each other.
