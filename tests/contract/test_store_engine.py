@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -187,6 +188,18 @@ async def test_a_url_that_names_no_store_is_refused_as_a_setting(url: str) -> No
 async def test_a_postgresql_url_that_cannot_be_read_is_refused_as_a_setting(url: str) -> None:
     with pytest.raises(SettingsError, match="PostgreSQL URL cannot be used"):
         await open_database(url)
+
+
+async def test_every_way_to_write_an_address_reaches_the_server(postgres: PostgresServer) -> None:
+    folder = parse_qs(urlsplit(postgres.url()).query)["host"][0]
+    for url in (
+        f"postgresql://postgres@/postgres?host={folder}",
+        f"postgres://postgres@/postgres?host={quote(folder, safe='')}&port=5432&sslmode=disable",
+        f"postgresql://postgres@{quote(folder, safe='')}/postgres",
+        f"postgresql://postgres@{quote(folder, safe='')}:5432/postgres?application_name=gateway",
+        f"postgresql:///?host={folder}&user=postgres&dbname=postgres",
+    ):
+        await (await open_database(url)).close()
 
 
 async def test_parameters_that_only_tune_libpq_are_left_out(postgres: PostgresServer) -> None:
