@@ -20,7 +20,7 @@ from gateway.log.kafka_settings import KafkaSettings
 
 START_S = 10.0
 STOP_S = 10.0
-COMMIT_S = 10.0
+COMMIT_S = 5.0
 REBALANCE_S = 60.0
 #: A member that wants topics and gets no share for this long is replaced.
 STUCK_S = 2 * REBALANCE_S

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 LINE_EVERY_S = 1.0
 _CLIENT = "aiokafka"
 _logger = logging.getLogger("gateway.log.kafka")
 
 
-class _Thinned(logging.Handler):
+class Thinned(logging.Handler):
     """Passes on a line when none was passed for a while, and says how many were left out since."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float]) -> None:
         super().__init__(logging.WARNING)
+        self._monotonic = monotonic
         self._last = -LINE_EVERY_S
         self._left_out = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Passes the line on, or counts it."""
-        now = time.monotonic()
+        now = self._monotonic()
         if now - self._last < LINE_EVERY_S:
             self._left_out += 1
             return
@@ -34,5 +36,5 @@ def quiet_client() -> None:
     client = logging.getLogger(_CLIENT)
     client.setLevel(logging.WARNING)
     client.propagate = False
-    if not any(isinstance(handler, _Thinned) for handler in client.handlers):
-        client.addHandler(_Thinned())
+    if not any(isinstance(handler, Thinned) for handler in client.handlers):
+        client.addHandler(Thinned(time.monotonic))

@@ -15,6 +15,7 @@ import time
 import uuid
 from base64 import urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -88,10 +89,11 @@ class Broker:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def format(self, cluster: str) -> None:
+    def format(self, cluster: str, *options: str) -> None:
         """Prepares the data folder. Once in a broker's life."""
         tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._folder / "server.properties")]
-        subprocess.run(self._java(*tool), check=True, stdout=subprocess.DEVNULL)
+        done = subprocess.run(self._java(*tool, *options), check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self) -> None:
         """Starts the process; `listening` tells when it answers."""
@@ -149,23 +151,52 @@ class Broker:
         return ["java", *options, "-cp", f"{kafka_jars()}/*", *arguments]
 
 
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """A further listener with SASL over TLS, for one user by PLAIN or SCRAM-SHA-512."""
+
+    keystore: Path
+    user: str
+    password: str
+
+    def properties(self, listener: str) -> dict[str, str]:
+        """What a broker needs for it."""
+        module, prefix = "org.apache.kafka.common.security", f"listener.name.{listener.lower()}"
+        plain = f'{module}.plain.PlainLoginModule required user_{self.user}="{self.password}";'
+        return {
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
+            f"{prefix}.plain.sasl.jaas.config": plain,
+            f"{prefix}.scram-sha-512.sasl.jaas.config": f"{module}.scram.ScramLoginModule required;",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(self.keystore),
+        }
+
+    def format_options(self) -> list[str]:
+        """What the storage tool needs to know the user."""
+        return ["--add-scram", f"SCRAM-SHA-512=[name={self.user},password={self.password}]"]
+
+
 class KafkaServer:
     """A cluster of one broker or more. With several, brokers are killed and restarted one by one: `brokers`."""
 
-    def __init__(self, folder: Path, *, brokers: int = 1, **properties: str) -> None:
-        """`properties` are added to every broker's, with `_` for each dot in their names."""
-        ports = free_ports(2 * brokers)
-        voters = ",".join(f"{n + 1}@127.0.0.1:{ports[2 * n + 1]}" for n in range(brokers))
-        more = {name.replace("_", "."): value for name, value in properties.items()}
-        self.brokers = [
-            Broker(
-                folder / f"broker-{n + 1}", self._properties(folder, n + 1, brokers, voters, ports) | more, ports[2 * n]
-            )
-            for n in range(brokers)
-        ]
+    def __init__(self, folder: Path, *, brokers: int = 1, secured: Secured | None = None) -> None:
+        """Prepares the cluster and its ports; `start` starts it."""
+        ports = free_ports(3 * brokers)
+        nodes = [_Node(n + 1, *ports[3 * n : 3 * n + 3]) for n in range(brokers)]
+        self.brokers: list[Broker] = []
+        self.secured_url = f"kafka://127.0.0.1:{nodes[0].secured}"
+        for node in nodes:
+            home = folder / f"broker-{node.id}"
+            properties = _properties(node, nodes, home / "data")
+            if secured is not None:
+                properties["listeners"] += f",SECURED://127.0.0.1:{node.secured}"
+                properties["advertised.listeners"] += f",SECURED://127.0.0.1:{node.secured}"
+                properties["listener.security.protocol.map"] += ",SECURED:SASL_SSL"
+                properties |= secured.properties("SECURED")
+            self.brokers.append(Broker(home, properties, node.client))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         for broker in self.brokers:
-            broker.format(cluster)
+            broker.format(cluster, *(secured.format_options() if secured else []))
 
     @property
     def bootstrap(self) -> str:
@@ -199,30 +230,39 @@ class KafkaServer:
         for broker in self.brokers:
             broker.kill()
 
-    @staticmethod
-    def _properties(folder: Path, node: int, brokers: int, voters: str, ports: list[int]) -> dict[str, str]:
-        client, controller = ports[2 * (node - 1)], ports[2 * (node - 1) + 1]
-        copies = str(min(3, brokers))
-        return {
-            "process.roles": "broker,controller",
-            "node.id": str(node),
-            "controller.quorum.voters": voters,
-            "listeners": f"PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{client}",
-            "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-            "log.dirs": str(folder / f"broker-{node}" / "data"),
-            "auto.create.topics.enable": "false",
-            "broker.session.timeout.ms": "4000",
-            "group.initial.rebalance.delay.ms": "0",
-            "num.partitions": "3",
-            "offsets.topic.num.partitions": "3",
-            "offsets.topic.replication.factor": copies,
-            "share.coordinator.state.topic.min.isr": "1",
-            "share.coordinator.state.topic.replication.factor": copies,
-            "transaction.state.log.min.isr": "1",
-            "transaction.state.log.replication.factor": copies,
-        }
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A broker's id and ports."""
+
+    id: int
+    client: int
+    controller: int
+    secured: int
+
+
+def _properties(node: _Node, nodes: list[_Node], data: Path) -> dict[str, str]:
+    copies = str(min(3, len(nodes)))
+    return {
+        "process.roles": "broker,controller",
+        "node.id": str(node.id),
+        "controller.quorum.voters": ",".join(f"{each.id}@127.0.0.1:{each.controller}" for each in nodes),
+        "listeners": f"PLAINTEXT://127.0.0.1:{node.client},CONTROLLER://127.0.0.1:{node.controller}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{node.client}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "log.dirs": str(data),
+        "auto.create.topics.enable": "false",
+        "broker.session.timeout.ms": "4000",
+        "group.initial.rebalance.delay.ms": "0",
+        "num.partitions": "3",
+        "offsets.topic.num.partitions": "3",
+        "offsets.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": "1",
+        "share.coordinator.state.topic.replication.factor": copies,
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.replication.factor": copies,
+    }
 
 
 def _ask(server: KafkaServer) -> bool:
