@@ -40,8 +40,9 @@ class Again:
 
 async def until_open(crm: CrmCalls) -> None:
     """Returns when the CRM may be called: what waits for weather holds no claim meanwhile. Raises Stopping."""
-    await crm.call_slot()
-    crm.free_call_slot()
+    while not crm.sendable:
+        await crm.call_slot()
+        crm.free_call_slot()
 
 
 async def guarded(tools: WorkspaceTools, claims: Collection[EffectHeld], do: Callable[[CrmClient], Awaitable[T]]) -> T:
