@@ -10,15 +10,12 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.contracts.errors import InvalidRequest
+from gateway.contracts.native import text_problem
 
 #: Enough for a campaign with every step described; what is larger is not a document of this API.
 JSON_BYTES_MAX = 1024 * 1024
-#: Deep enough for any document here, far below what recursion could not bear.
-DEPTH_MAX = 64
 #: A sender slower than this holds a connection and a buffer for nothing.
 READ_TIMEOUT_S = 10.0
-
-_NUL = "U+0000 cannot be stored: leave it out"
 
 
 async def read_body(request: web.Request, *, bytes_max: int, timeout_s: float = READ_TIMEOUT_S) -> bytes:
@@ -46,29 +43,15 @@ def parse_json(body: bytes) -> Any:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest([("", f"the body is not JSON: {error}")]) from None
-    _check(document)
+    # A bare value is none of our documents, whatever it holds.
+    if isinstance(document, dict | list) and (problem := text_problem(document)):
+        raise InvalidRequest([problem])
     return document
 
 
-def check_text(name: str, text: str) -> None:
-    """InvalidRequest where a part of the URL holds text that a store cannot."""
+def check_text(name: str, text: str, *, bytes_max: int) -> None:
+    """InvalidRequest where a part of the URL is longer than that, or holds text that a store cannot."""
     if "\0" in text:
-        raise InvalidRequest([(name, _NUL)])
-
-
-def _check(document: Any) -> None:
-    """Walks level by level, so that no depth can exhaust the stack."""
-    level, depth = [document], 0
-    while level:
-        if depth > DEPTH_MAX:
-            raise InvalidRequest([("", f"the body is deeper than {DEPTH_MAX} levels")])
-        inner: list[Any] = []
-        for value in level:
-            if isinstance(value, str) and "\0" in value:
-                raise InvalidRequest([("", _NUL)])
-            if isinstance(value, dict):
-                inner += value.keys()
-                inner += value.values()
-            elif isinstance(value, list):
-                inner += value
-        level, depth = inner, depth + 1
+        raise InvalidRequest([(name, "holds the character U+0000, which cannot be stored")])
+    if len(text.encode(errors="surrogatepass")) > bytes_max:
+        raise InvalidRequest([(name, f"is longer than {bytes_max} bytes")])

@@ -9,7 +9,7 @@ from pydantic import Field
 from gateway.api.documents import Document, Instant, Page, PageQuery
 from gateway.api.routing import Call, NoQuery, Route
 from gateway.contracts.access import Scope
-from gateway.contracts.deliveries import DeadLetter as StoredDeadLetter
+from gateway.contracts import deliveries as contracts
 from gateway.contracts.log import Position
 from gateway.contracts.states import Reason, Step, Target
 from gateway.operations import deliveries as operations
@@ -68,8 +68,8 @@ async def list_dead_letters(call: Call[DeadLetterQuery, None]) -> DeadLetterList
         step=query.step,
         reason=query.reason,
         event=query.event,
-        start=query.start,
-        end=query.end,
+        frm=query.start,
+        to=query.end,
     )
     found, following = await operations.dead_letters(
         call.services, call.workspace, wanted, limit=query.limit, cursor=query.cursor
@@ -88,7 +88,7 @@ def record_of(position: Position) -> RecordPosition:
     return RecordPosition(topic=position.topic, partition=position.partition, offset=position.offset)
 
 
-def _document(letter: StoredDeadLetter) -> DeadLetter:
+def _document(letter: contracts.DeadLetter) -> DeadLetter:
     return DeadLetter(
         id=letter.id,
         event=letter.event,

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
@@ -14,6 +23,7 @@ from gateway.contracts.durations import format_duration, parse_duration
 from gateway.contracts.errors import InvalidRequest
 from gateway.contracts.events import format_time, parse_time
 from gateway.contracts.names import unknown
+from gateway.contracts.native import NAME_BYTES_MAX
 
 Item = TypeVar("Item")
 Model = TypeVar("Model", bound=BaseModel)
@@ -53,8 +63,14 @@ def _duration(value: object) -> object:
     return value
 
 
+def _short(text: str) -> str:
+    if len(text.encode()) > NAME_BYTES_MAX:
+        raise ValueError(f"should be at most {NAME_BYTES_MAX} bytes long")
+    return text
+
+
 #: A sender's or CRM's id: text; a number is taken and turned into text.
-Id = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=1024)]
+Id = Annotated[str, BeforeValidator(_text), AfterValidator(_short), Field(min_length=1)]
 #: A moment: RFC 3339 text, always with its zone, answered in UTC.
 Instant = Annotated[
     datetime,

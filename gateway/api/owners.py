@@ -11,6 +11,7 @@ from gateway.api.documents import Document, Id, Page, PageQuery, Query
 from gateway.api.routing import Call, NoQuery, Route
 from gateway.contracts.access import Scope
 from gateway.contracts.configuration import OwnerEntry
+from gateway.contracts.native import SOURCE_BYTES_MAX
 from gateway.operations import connection
 from gateway.operations import owners as operations
 
@@ -65,7 +66,7 @@ class CrmUserList(Page[CrmUserDocument]):
 class SourceQuery(Query):
     """Which source an entry is for; absent: for every source."""
 
-    source: str | None = Field(None, max_length=1024)
+    source: str | None = Field(None, max_length=SOURCE_BYTES_MAX)
 
     @property
     def scope(self) -> str:

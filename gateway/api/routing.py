@@ -17,7 +17,11 @@ from gateway.api.documents import Query, read_document
 from gateway.contracts.access import Scope
 from gateway.contracts.errors import InvalidRequest
 from gateway.contracts.names import unknown
+from gateway.contracts.native import NAME_BYTES_MAX
 from gateway.operations.services import Services
+
+#: A cursor names the last row of a page by ids, and is longer than they are.
+_PARAMETER_BYTES_MAX = 4 * NAME_BYTES_MAX
 
 Q = TypeVar("Q")
 B = TypeVar("B")
@@ -96,7 +100,7 @@ def endpoint(route: Route, services: Services) -> Callable[[web.Request], Awaita
 
 def _path(request: web.Request) -> dict[str, str]:
     for name, text in request.match_info.items():
-        check_text(name, text)
+        check_text(name, text, bytes_max=NAME_BYTES_MAX)
     return dict(request.match_info)
 
 
@@ -104,7 +108,7 @@ def _query(model: type[Query], request: web.Request) -> Query:
     """Parameters by name, each at most once. An empty one counts as absent."""
     given: dict[str, str] = {}
     for name, text in request.query.items():
-        check_text(name[:200], text)
+        check_text(name[:200], text, bytes_max=_PARAMETER_BYTES_MAX)
         if name in given:
             raise InvalidRequest([(name[:200], "is given twice")])
         given[name] = text

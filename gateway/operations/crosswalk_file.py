@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from gateway.contracts.errors import InvalidRequest
 from gateway.contracts.keys import normal_email, normal_linkedin_url
 from gateway.contracts.names import unknown
+from gateway.contracts.native import NAME_BYTES_MAX, SOURCE_BYTES_MAX
 
 COLUMNS = ("source", "id", "email", "linkedinUrl", "crmId")
-_VALUE_CHARS_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,8 @@ def _line(line: int, columns: list[str], fields: list[str], kind: str, source: s
         return WrongLine(line, f"has {len(fields)} fields, not {len(columns)}")
     values = {name: field.strip() for name, field in zip(columns, fields, strict=True)}
     for name, value in values.items():
-        if problem := _value_problem(value):
+        bytes_max = SOURCE_BYTES_MAX if name == "source" else NAME_BYTES_MAX
+        if problem := _value_problem(value, bytes_max):
             return WrongLine(line, f"{name} {problem}")
     if not values["crmId"]:
         return WrongLine(line, "crmId is empty")
@@ -93,9 +94,9 @@ def _line(line: int, columns: list[str], fields: list[str], kind: str, source: s
     return taken
 
 
-def _value_problem(value: str) -> str | None:
-    if len(value) > _VALUE_CHARS_MAX:
-        return f"is longer than {_VALUE_CHARS_MAX} characters"
+def _value_problem(value: str, bytes_max: int) -> str | None:
+    if len(value.encode(errors="surrogateescape")) > bytes_max:
+        return f"is longer than {bytes_max} bytes"
     if "\0" in value:
         return "contains U+0000, which cannot be stored"
     if any("\udc80" <= character <= "\udcff" for character in value):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gateway.contracts.deliveries import DeadLetter
 from gateway.operations.services import Services
-from gateway.store.dead_letters import DeadLetterFilter, StoredDeadLetter
+from gateway.store.dead_letters import DeadLetterFilter
 from gateway.store.deliveries_view import DeliveryDetails, DeliveryFilter, DeliveryRow
 
 
@@ -21,11 +22,11 @@ async def get(services: Services, workspace: str, delivery_id: str) -> DeliveryD
 
 async def dead_letters(
     services: Services, workspace: str, wanted: DeadLetterFilter, *, limit: int, cursor: str | None
-) -> tuple[list[StoredDeadLetter], str | None]:
+) -> tuple[list[DeadLetter], str | None]:
     """The dead letters that match, newest first."""
     return await services.store.dead_letters.list(workspace, wanted, limit=limit, cursor=cursor)
 
 
-async def dead_letter(services: Services, workspace: str, letter_id: str) -> StoredDeadLetter:
+async def dead_letter(services: Services, workspace: str, letter_id: str) -> DeadLetter:
     """One dead letter with its original bytes. NotFound when there is none."""
     return await services.store.dead_letters.get(workspace, letter_id)

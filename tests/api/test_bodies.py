@@ -20,12 +20,12 @@ def test_what_is_not_json_is_refused(body: bytes) -> None:
 
 
 def test_depth_is_bounded() -> None:
-    parse_json(b"[" * 64 + b"]" * 64)
+    parse_json(b"[" * 63 + b"]" * 63)
     with pytest.raises(InvalidRequest, match="deeper than 64"):
         parse_json(b'{"a":' * 66 + b"1" + b"}" * 66)
 
 
-@pytest.mark.parametrize("body", [b'"\\u0000"', b'{"a": ["x", {"b": "\\u0000"}]}', b'{"\\u0000": 1}'])
+@pytest.mark.parametrize("body", [b'["\\u0000"]', b'{"a": ["x", {"b": "\\u0000"}]}', b'{"\\u0000": 1}'])
 def test_text_that_no_store_holds_is_refused_wherever_it_stands(body: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"U\+0000"):
         parse_json(body)
@@ -37,9 +37,11 @@ def test_a_document_is_read_as_it_is() -> None:
 
 
 def test_a_part_of_the_url_is_checked_too() -> None:
-    check_text("id", "a/b é")
-    with pytest.raises(InvalidRequest, match="id"):
-        check_text("id", "a\0b")
+    check_text("id", "a/b é", bytes_max=6)
+    with pytest.raises(InvalidRequest, match=r"id: holds the character U\+0000"):
+        check_text("id", "a\0b", bytes_max=6)
+    with pytest.raises(InvalidRequest, match="id: is longer than 6 bytes"):
+        check_text("id", "a/b éé", bytes_max=6)
 
 
 async def _reader(request: web.Request) -> web.Response:

@@ -42,7 +42,8 @@ def test_a_byte_order_mark_windows_lines_and_empty_lines_do_no_harm() -> None:
         (",1,,,c-1,more", "has 6 fields, not 5"),
         (",1,nobody,,c-1", "email is not an e-mail address"),
         (",,,somebody,c-1", "linkedinUrl is not the URL of a profile"),
-        (f",{'x' * 1025},,,c-1", "id is longer than 1024 characters"),
+        (f",{'x' * 1025},,,c-1", "id is longer than 1024 bytes"),
+        (f"{'x' * 257},1,,,c-1", "source is longer than 256 bytes"),
         (",a\0b,,,c-1", "id contains U+0000, which cannot be stored"),
     ],
 )
