@@ -94,6 +94,7 @@ class Engine:
             for task in (*helpers, *members):
                 task.cancel()
             await asyncio.gather(*helpers, *members, return_exceptions=True)
+            await self._resolver.close()
             await self._connections.close()
 
     async def run_until(self, stopping: asyncio.Event) -> None:

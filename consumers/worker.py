@@ -104,7 +104,7 @@ class Worker:
             except OffsetOutOfRange as error:
                 log.error("partition stopped: records were lost", error=str(error))
                 # Nobody may go on as if nothing were lost; the other partitions do.
-                for tenure in self._tenures.ready([error.partition] if error.partition else wanted):
+                for tenure in self._tenures.ready([Partition(*error.partition)] if error.partition else wanted):
                     tenure.quiet = True
                 continue
             for partition, records in batches.items():

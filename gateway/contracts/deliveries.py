@@ -27,6 +27,8 @@ class Facts:
     accepted_at: datetime
     contact: str | None = None
     campaign: str | None = None
+    #: The sender's task id, of task events.
+    task: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,11 @@ from gateway.contracts.keys import normal_email, normal_linkedin_url, task_key
 from gateway.store import cursors
 from gateway.store.configuration_tables import crosswalk
 from gateway.store.engine import Database
+from gateway.store.membership import one_of
 from gateway.store.subjects import raise_subjects, raise_workspace
 from gateway.store.upserts import insert
 
 CONTACTS, COMPANIES, TASKS = "contacts", "companies", "tasks"
-#: Names looked up in one statement.
-_NAMES_MAX = 512
 #: How names begin that are addresses, not ids (contracts/keys.py, contact_names).
 _ADDRESSES = ("email:", "linkedin:")
 
@@ -74,16 +73,13 @@ class Crosswalk:
 
     async def find(self, workspace: str, kind: str, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """The CRM ids known for (source, id) pairs: a source's own entry wins over one without."""
-        known: dict[tuple[str, str], str] = {}
-        ids = sorted({id for _, id in names})
         async with self._database.read() as connection:
-            for start in range(0, len(ids), _NAMES_MAX):
-                statement = select(crosswalk.c.source, crosswalk.c.id, crosswalk.c.crm_id).where(
-                    crosswalk.c.workspace == workspace,
-                    crosswalk.c.kind == kind,
-                    crosswalk.c.id.in_(_padded(ids[start : start + _NAMES_MAX])),
-                )
-                known |= {(row.source, row.id): row.crm_id for row in await connection.execute(statement)}
+            statement = select(crosswalk.c.source, crosswalk.c.id, crosswalk.c.crm_id).where(
+                crosswalk.c.workspace == workspace,
+                crosswalk.c.kind == kind,
+                one_of(connection, crosswalk.c.id, {id for _, id in names}),
+            )
+            known = {(row.source, row.id): row.crm_id for row in await connection.execute(statement)}
         found = {(source, id): known.get((source, id)) or known.get(("", id)) for source, id in names}
         return {name: crm_id for name, crm_id in found.items() if crm_id is not None}
 
@@ -195,11 +191,6 @@ def _subjects(kind: str, names: Iterable[tuple[str, str]]) -> Iterator[str]:
             yield task_subject(task_key(source, id))
         if (kind == CONTACTS and id.startswith(_ADDRESSES)) or (kind == TASKS and not source):
             yield POLICY_SUBJECT
-
-
-def _padded(ids: Sequence[str]) -> list[str]:
-    """The same set at a length that is a power of two: few forms of the statement, each prepared once."""
-    return [*ids, *[ids[-1]] * ((1 << (len(ids) - 1).bit_length()) - len(ids))]
 
 
 def _entry(workspace: str, kind: str, source: str, id: str) -> ColumnElement[bool]:

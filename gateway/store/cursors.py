@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 import orjson
@@ -27,6 +28,14 @@ def decode(cursor: str, *, parts: int) -> Sequence[str]:
     if not (isinstance(last, list) and len(last) == parts and all(isinstance(part, str) for part in last)):
         raise InvalidRequest([("cursor", "is not a cursor that a list answered")])
     return last
+
+
+def time_of(text: str) -> datetime:
+    """A time that was part of a sort key. InvalidRequest for any other text."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequest([("cursor", "is not a cursor that a list answered")]) from None
 
 
 def page(found: list[Item], limit: int, key: Callable[[Item], tuple[str, ...]]) -> tuple[list[Item], str | None]:

@@ -5,17 +5,29 @@ from __future__ import annotations
 from gateway.contracts.clock import Clock
 from gateway.contracts.errors import SettingsError
 from gateway.store.campaigns import Campaigns
+from gateway.store.claiming import apply_abandoned, apply_claims, apply_releases
 from gateway.store.configurations import Configurations
+from gateway.store.contact_updates import ContactUpdates
 from gateway.store.crosswalk import Crosswalk
+from gateway.store.dead_letters import DeadLetters
+from gateway.store.deliveries_view import DeliveriesView
+from gateway.store.effects import Effects
 from gateway.store.engine import Database, open_database
+from gateway.store.event_index import EventIndex
+from gateway.store.gates import Gates
+from gateway.store.generations import Generations
 from gateway.store.keys import Keys
+from gateway.store.ledger import Ledger
 from gateway.store.owners import Owners
 from gateway.store.schema import check_schema, migrate_schema
 from gateway.store.sealing import open_vault
 from gateway.store.secrets import Vault, parse_keys
+from gateway.store.settling import apply_conclusions, apply_settlements
 from gateway.store.sources import Sources
 from gateway.store.sqlite import path_of
+from gateway.store.waiting import Waiting, apply_joins, apply_reholds
 from gateway.store.workspaces import Workspaces
+from gateway.store.writer import Writer
 
 
 class SqlStore:
@@ -31,10 +43,35 @@ class SqlStore:
         self.campaigns = Campaigns(database)
         self.crosswalk = Crosswalk(database)
         self.configurations = Configurations(database, vault, self.campaigns)
+        self.writer = _writer(database)
+        self.ledger = Ledger(database, self.writer)
+        self.waiting = Waiting(database, self.writer)
+        self.effects = Effects(database, clock)
+        self.contact_updates = ContactUpdates(database)
+        self.gates = Gates(database)
+        self.event_index = EventIndex(database)
+        self.dead_letters = DeadLetters(database)
+        self.generations = Generations(database)
+        self.deliveries_view = DeliveriesView(database)
 
     async def close(self) -> None:
         """Writes what was accepted and releases everything. Idempotent."""
+        await self.writer.close()
         await self._database.close()
+
+
+def _writer(database: Database) -> Writer:
+    """The group commit with every kind of operation, in the order they are applied in a transaction."""
+    writer = Writer(database)
+    # What ends comes before what begins: a settlement of a contact frees it for the claim that follows.
+    writer.register(apply_settlements)
+    writer.register(apply_releases)
+    writer.register(apply_abandoned)
+    writer.register(apply_conclusions)
+    writer.register(apply_reholds)
+    writer.register(apply_joins)
+    writer.register(apply_claims)
+    return writer
 
 
 async def open_store(url: str, *, secret_keys: str | None, clock: Clock) -> SqlStore:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import gateway.store.configuration_tables  # noqa: F401 -- declares its tables on the metadata
+import gateway.store.configuration_tables
+import gateway.store.delivery_tables  # noqa: F401 -- likewise
 from gateway.store.metadata import metadata
 
 __all__ = ["metadata"]

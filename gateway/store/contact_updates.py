@@ -1,0 +1,133 @@
+"""Contact updates: the fields a contact's record should have, and the version of them that was written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.contracts.deliveries import DeadLetter, Delivery, Learned, WantedUpdate
+from gateway.contracts.log import Partition, Position
+from gateway.store.dead_letters import bury_in
+from gateway.store.delivery_tables import contact_updates
+from gateway.store.engine import Database
+from gateway.store.upserts import insert
+
+
+class ContactUpdates:
+    """Satisfies contracts.store.ContactUpdates."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def wanted(self, workspace: str, partitions: Collection[Partition], *, limit: int) -> list[WantedUpdate]:
+        """Updates wanted and not written, of contacts whose events come through these partitions."""
+        c = contact_updates.c
+        statement = (
+            select(contact_updates)
+            .where(
+                c.workspace == workspace,
+                c.written_version < c.version,
+                c.topic.in_({partition.topic for partition in partitions}),
+                c.partition.in_({partition.number for partition in partitions}),
+            )
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return [
+                WantedUpdate(
+                    workspace=row.workspace,
+                    contact_key=row.contact_key,
+                    crm_id=row.crm_id,
+                    fields=orjson.loads(row.fields),
+                    version=row.version,
+                    event=row.event,
+                    position=Position(row.topic, row.partition, row.offset),
+                )
+                for row in await connection.execute(statement)
+            ]
+
+    async def written(self, updates: Sequence[WantedUpdate]) -> None:
+        """These versions stand in the CRM."""
+        async with self._database.begin() as connection:
+            await _mark(connection, updates)
+
+    async def rejected(self, update: WantedUpdate, dead_letter: DeadLetter) -> None:
+        """That version is not tried again; a newer one is."""
+        async with self._database.begin() as connection:
+            await _mark(connection, [update])
+            await bury_in(connection, [dead_letter])
+
+
+async def _mark(connection: AsyncConnection, updates: Sequence[WantedUpdate]) -> None:
+    c = contact_updates.c
+    await connection.execute(
+        update(contact_updates)
+        .where(
+            c.workspace == bindparam("w"),
+            c.contact_key == bindparam("k"),
+            c.written_version < bindparam("v"),
+        )
+        .values(written_version=bindparam("v")),
+        [{"w": each.workspace, "k": each.contact_key, "v": each.version} for each in updates],
+    )
+
+
+async def want(connection: AsyncConnection, ended: Sequence[tuple[Delivery, Learned]]) -> None:
+    """Adds fields to the wanted sets of contacts; the version rises only where something differs."""
+    merged: dict[tuple[str, str], tuple[Delivery, dict[str, Any], str]] = {}
+    for delivery, learned in ended:
+        if learned.wanted is None or learned.contact_crm_id is None:
+            continue
+        name = (delivery.workspace, delivery.facts.contact_key)
+        fields = merged[name][1] if name in merged else {}
+        merged[name] = (delivery, fields | dict(learned.wanted), learned.contact_crm_id)
+    if not merged:
+        return
+    known = await _known(connection, sorted(merged))
+    rows = []
+    for (workspace, key), (delivery, fields, crm_id) in sorted(merged.items()):
+        before = known.get((workspace, key))
+        wanted = (orjson.loads(before.fields) if before is not None else {}) | fields
+        if before is not None and before.crm_id == crm_id and orjson.loads(before.fields) == wanted:
+            continue
+        rows.append(
+            {
+                "workspace": workspace,
+                "contact_key": key,
+                "crm_id": crm_id,
+                "fields": orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS).decode(),
+                "version": (before.version if before is not None else 0) + 1,
+                "written_version": before.written_version if before is not None else 0,
+                "event": delivery.event,
+                "topic": delivery.position.topic,
+                "partition": delivery.position.partition,
+                "offset": delivery.position.offset,
+            }
+        )
+    for start in range(0, len(rows), 100):
+        statement = insert(connection, contact_updates).values(rows[start : start + 100])
+        changed = {
+            name: statement.excluded[name]
+            for name in ("crm_id", "fields", "version", "event", "topic", "partition", "offset")
+        }
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=list(contact_updates.primary_key), set_=changed)
+        )
+
+
+async def _known(connection: AsyncConnection, names: list[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+    c = contact_updates.c
+    found: dict[tuple[str, str], Any] = {}
+    for start in range(0, len(names), 200):
+        statement = (
+            select(c.workspace, c.contact_key, c.crm_id, c.fields, c.version, c.written_version)
+            .where(tuple_(c.workspace, c.contact_key).in_(names[start : start + 200]))
+            .order_by(c.workspace, c.contact_key)
+            .with_for_update()
+        )
+        found |= {(row.workspace, row.contact_key): row for row in await connection.execute(statement)}
+    return found

@@ -1,0 +1,108 @@
+"""Rows of the ledger as the hot path sees them: reading them in bulk, and the values of new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row as Found
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.contracts.deliveries import Delivery, Row
+from gateway.contracts.log import Position
+from gateway.contracts.states import Reason, State, Target
+from gateway.store.delivery_tables import ledger
+
+#: Names in one IN list: statements stay small, and few of them are prepared.
+IN_MAX = 500
+
+
+def select_rows() -> Select[Any]:
+    """The columns of a Row."""
+    c = ledger.c
+    return select(
+        c.id,
+        c.event,
+        c.target,
+        c.state,
+        c.reason,
+        c.topic,
+        c.partition,
+        c.offset,
+        c.crm_id,
+        c.attempt_count,
+        c.doubted,
+        c.claim,
+        c.claimed_by,
+        c.settled_claim,
+    )
+
+
+def row_of(found: Found[Any]) -> Row:
+    """A selected row as a value."""
+    return Row(
+        id=found.id,
+        event=found.event,
+        target=Target(found.target),
+        state=State(found.state),
+        reason=Reason(found.reason) if found.reason is not None else None,
+        position=Position(found.topic, found.partition, found.offset),
+        crm_id=found.crm_id,
+        attempt_count=found.attempt_count,
+        doubted=found.doubted,
+        claim=found.claim,
+        claimed_by=found.claimed_by,
+    )
+
+
+async def locked_rows(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Found[Any]]:
+    """These rows, locked until the transaction ends."""
+    found: dict[str, Found[Any]] = {}
+    for part in parts(sorted(set(ids))):
+        statement = select_rows().where(ledger.c.id.in_(part)).order_by(ledger.c.id).with_for_update()
+        found |= {row.id: row for row in await connection.execute(statement)}
+    return found
+
+
+def parts(names: list[str]) -> Iterable[list[str]]:
+    """A list in pieces that fit one statement."""
+    return (names[start : start + IN_MAX] for start in range(0, len(names), IN_MAX))
+
+
+def new_values(delivery: Delivery, at: datetime) -> dict[str, Any]:
+    """The values of a row that did not exist, unclaimed and pending."""
+    facts, position = delivery.facts, delivery.position
+    return {
+        "id": delivery.id,
+        "workspace": delivery.workspace,
+        "event": delivery.event,
+        "target": delivery.target.value,
+        "run": delivery.run,
+        "state": State.PENDING.value,
+        "reason": None,
+        "crm_id": None,
+        "claim": None,
+        "claimed_by": None,
+        "settled_claim": None,
+        "type": facts.type,
+        "source": facts.source,
+        "campaign": facts.campaign,
+        "contact": facts.contact,
+        "contact_key": facts.contact_key,
+        "task": facts.task,
+        "topic": position.topic,
+        "partition": position.partition,
+        "offset": position.offset,
+        "plan": None,
+        "owner": None,
+        "owner_rule": None,
+        "attempt_count": 0,
+        "doubted": 0,
+        "late": 0,
+        "occurred_at": facts.occurred_at,
+        "accepted_at": facts.accepted_at,
+        "created_at": at,
+        "updated_at": at,
+    }
