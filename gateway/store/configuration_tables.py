@@ -110,8 +110,9 @@ crosswalk = Table(
     Column("id", Text, primary_key=True),
     Column("source", Text, primary_key=True),
     Column("crm_id", Text, nullable=False),
-    # Led by crm_id: with no statistics yet PostgreSQL would take an index led by workspace and kind for look-ups by id.
-    Index(None, "crm_id", "kind", "workspace"),
+    # crm_id alone: while PostgreSQL has no statistics it would take an index with workspace and kind in it for look-ups
+    # by id, and read all of it.
+    Index(None, "crm_id"),
 )
 
 #: Versions of the subjects that holds are judged by; one that never changed has no row.

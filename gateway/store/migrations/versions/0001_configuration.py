@@ -104,7 +104,7 @@ def _create_crosswalk_and_subjects() -> None:
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("source", sa.Text, primary_key=True),
         sa.Column("crm_id", sa.Text, nullable=False),
-        sa.Index(None, "crm_id", "kind", "workspace"),
+        sa.Index(None, "crm_id"),
     )
     op.create_table(
         "subjects",
