@@ -200,7 +200,8 @@ def configure_logging(level: str, *, stream: TextIO | None = None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
     ]
     rendering: list[Any] = (
-        [structlog.dev.ConsoleRenderer(timestamp_key="at")]
+        # A traceback with local variables would show payloads.
+        [structlog.dev.ConsoleRenderer(timestamp_key="at", exception_formatter=structlog.dev.plain_traceback)]
         if terminal
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
     )

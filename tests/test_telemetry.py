@@ -51,6 +51,13 @@ def test_a_line_is_readable_at_a_terminal(lines: io.StringIO) -> None:
     structlog.get_logger().info("gate opened", workspace="emea")
     assert "gate opened" in terminal.getvalue()
     assert not terminal.getvalue().startswith("{")
+    try:
+        body = "Hello " + "Priya"
+        raise RuntimeError("torn page")
+    except RuntimeError:
+        structlog.get_logger().error("flush failed", exc_info=True)
+    assert "RuntimeError" in terminal.getvalue()
+    assert body not in terminal.getvalue()
 
 
 def test_text_that_is_not_unicode_does_not_break_a_line(lines: io.StringIO) -> None:

@@ -113,8 +113,10 @@ class Door:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.request("POST", "/v1/events", data=sent, headers={"Content-Type": kind} | proof | named)
 
-    async def raw(self, *pieces: bytes, close: bool = False) -> bytes:
-        """Everything the listener answers until it closes; `close`: we close our side after the last piece."""
+    async def raw(self, *pieces: bytes, close: bool = False, head_only: bool = False) -> bytes:
+        """Everything the listener answers until it closes, or the head of its first answer.
+
+        `close`: we close our side after the last piece."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             for piece in pieces:
@@ -122,7 +124,7 @@ class Door:
                 await writer.drain()
             if close:
                 writer.write_eof()
-            return await reader.read()
+            return await (reader.readuntil(b"\r\n\r\n") if head_only else reader.read())
         except ConnectionError:
             return b""
         finally:
