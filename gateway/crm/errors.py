@@ -5,7 +5,7 @@
     ├── Throttled         weather: 429, or 503 with Retry-After; nothing before `retry_after_s`
     ├── KeyRefused        weather once an authenticated probe is refused too: 401, 403
     ├── Rejected          poison: any other 4xx; this record, now and for ever
-    ├── ServerError       500 exactly: refused for certain, but perhaps the CRM's trouble: an attempt, if a probe succeeds
+    ├── ServerError       500 exactly: refused for certain, for whatever reason: an attempt, if a probe succeeds
     ├── NotOffered        404, 405, 501 on a path without an id: the CRM does not have this call
     ├── UnknownOutcome    bytes were sent and no complete answer came, or a 5xx but 500, 501, 503
     └── NoUsableId        a 2xx without an id: something was made, and we cannot say what

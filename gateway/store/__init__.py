@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from gateway.store.sql import SqlStore, migrate, open_store
+from gateway.store.sql import SqlStore, migrate, open_store, workspace_names
 
-__all__ = ["SqlStore", "migrate", "open_store"]
+__all__ = ["SqlStore", "migrate", "open_store", "workspace_names"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select
+
 from gateway.contracts.clock import Clock
 from gateway.contracts.errors import SettingsError
 from gateway.store.campaigns import Campaigns
 from gateway.store.claiming import apply_abandoned, apply_claims, apply_releases
+from gateway.store.configuration_tables import workspaces
 from gateway.store.configurations import Configurations
 from gateway.store.contact_updates import ContactUpdates
 from gateway.store.crosswalk import Crosswalk
@@ -105,5 +108,19 @@ async def migrate(url: str) -> None:
     database = await open_database(url)
     try:
         await migrate_schema(database)
+    finally:
+        await database.close()
+
+
+async def workspace_names(url: str) -> list[str]:
+    """The workspaces of a store, without opening its secrets. SchemaMismatch when it is not migrated."""
+    database = await open_database(url)
+    try:
+        if database.exclusive:
+            await migrate_schema(database)
+        else:
+            await check_schema(database)
+        async with database.read() as connection:
+            return list((await connection.execute(select(workspaces.c.name).order_by(workspaces.c.name))).scalars())
     finally:
         await database.close()
