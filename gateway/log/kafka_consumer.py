@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
@@ -16,53 +16,17 @@ from gateway.contracts.errors import LogClosed, LogError, LogUnavailable, NotAss
 from gateway.contracts.log import OnAssigned, OnRevoked, Partition, Record
 from gateway.log.groups import REVOKE_TIMEOUT_S
 from gateway.log.kafka_cluster import EARLIEST, KafkaCluster, record_from
+from gateway.log.kafka_membership import REBALANCE_S, RebalanceListener, connect, disconnect, is_dead
 from gateway.log.kafka_settings import KafkaSettings
 
-START_S = 10.0
-STOP_S = 10.0
 COMMIT_S = 5.0
-REBALANCE_S = 60.0
 #: A member that wants topics and gets no share for this long is replaced.
 STUCK_S = 2 * REBALANCE_S
 _WATCH_S = 5.0
-_OPTIONS = {
-    "enable_auto_commit": False,
-    # A group without a commit starts at the beginning, but a lost offset must be told: we do both ourselves.
-    "auto_offset_reset": "none",
-    "session_timeout_ms": 30_000,
-    "heartbeat_interval_ms": 3_000,
-    "rebalance_timeout_ms": round(REBALANCE_S * 1000),
-    "max_poll_interval_ms": 600_000,
-    # Joining lasts as long as the slowest member takes to give back its partitions.
-    "request_timeout_ms": round((REVOKE_TIMEOUT_S + 5) * 1000),
-    "fetch_max_wait_ms": 100,
-    "fetch_max_bytes": 16 * 1024 * 1024,
-    # Bounds what lies unread for each partition. A record that is larger comes all the same: a broker always answers
-    # with at least one batch.
-    "max_partition_fetch_bytes": 512 * 1024,
-    "retry_backoff_ms": 250,
-    "metadata_max_age_ms": 60_000,
-}
+_PAUSE_S = 0.05
 #: Asked for when no partition is wanted: asking for none would mean all of them.
 _NOTHING = TopicPartition("", 0)
 _logger = logging.getLogger(__name__)
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """The client's way to tell of a rebalance."""
-
-    def __init__(
-        self, revoked: Callable[[], Awaitable[None]], assigned: Callable[[frozenset[Partition]], None]
-    ) -> None:
-        self._revoked, self._assigned = revoked, assigned
-
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """The client keeps its heartbeats up meanwhile."""
-        await self._revoked()
-
-    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Not a coroutine: the client sends no heartbeats while it runs."""
-        self._assigned(frozenset(Partition(*each) for each in assigned))
 
 
 class KafkaConsumer:
@@ -94,7 +58,7 @@ class KafkaConsumer:
 
     async def open(self) -> None:
         """Connects. Raises LogUnavailable."""
-        self._client = await self._connect()
+        self._client = await connect(self._settings, self._group)
         self._watching = asyncio.create_task(self._watch())
 
     async def subscribe(self, topics: Iterable[str]) -> None:
@@ -178,7 +142,7 @@ class KafkaConsumer:
         self._topics = frozenset()
         self._changed.set()
         if client is not None:
-            await _stop(client)
+            await disconnect(client)
 
     # Rebalances
 
@@ -194,7 +158,7 @@ class KafkaConsumer:
         await self._give_back()
         client = self._connected()
         if self._topics:
-            client.subscribe(list(self._topics), listener=_Listener(self._give_back, self._take_over))
+            client.subscribe(list(self._topics), listener=RebalanceListener(self._give_back, self._take_over))
         else:
             client.unsubscribe()
 
@@ -250,8 +214,12 @@ class KafkaConsumer:
             raise
         finally:
             self._polls.discard(poll)
-        if not poll.done() or poll.cancelled():
+        if not poll.done():
             poll.cancel()
+            return {}
+        if poll.cancelled():
+            # By a rebalance, or by a client that has died: it would say so again at once.
+            await asyncio.sleep(_PAUSE_S)
             return {}
         if (error := poll.exception()) is not None:
             await self._read_error(error)
@@ -291,21 +259,12 @@ class KafkaConsumer:
 
     # Life of the client
 
-    async def _connect(self) -> AIOKafkaConsumer:
-        client = AIOKafkaConsumer(**self._settings.client_options(), **_OPTIONS, group_id=self._group)
-        try:
-            await asyncio.wait_for(client.start(), START_S)
-        except (KafkaError, OSError, TimeoutError) as error:
-            await _stop(client)
-            raise LogUnavailable(f"Kafka does not take a member of group {self._group}: {error!r}") from error
-        return client
-
     async def _watch(self) -> None:
         """Replaces the client when its background task has died, or when it never comes back from a rebalance."""
         while True:
             await asyncio.sleep(_WATCH_S)
             client = self._client
-            if client is None or (client._coordinator is not None and not self._is_lost(client)):
+            if client is None or not self._is_lost(client):
                 continue
             _logger.warning("the Kafka consumer of group %s cannot go on and is replaced", self._group)
             try:
@@ -314,17 +273,15 @@ class KafkaConsumer:
                 _logger.warning("%s; it will be tried again", error)
 
     def _is_lost(self, client: AIOKafkaConsumer) -> bool:
-        if client._coordinator._coordination_task.done() or client._fetcher.error_future.done():
-            return True
         stuck_s = asyncio.get_running_loop().time() - self._inactive_since
-        return bool(self._topics) and not self._active and stuck_s > STUCK_S
+        return is_dead(client) or (bool(self._topics) and not self._active and stuck_s > STUCK_S)
 
     async def _replace(self, client: AIOKafkaConsumer) -> None:
         await self._give_back()
-        fresh = await self._connect()
+        fresh = await connect(self._settings, self._group)
         self._client = fresh
         self._inactive_since = asyncio.get_running_loop().time()
-        await _stop(client)
+        await disconnect(client)
         self._resubscribe()
 
     def _connected(self) -> AIOKafkaConsumer:
@@ -339,16 +296,3 @@ class KafkaConsumer:
     def _check_owned(self, partition: Partition) -> None:
         if partition not in self._owned:
             raise NotAssigned(f"{partition.topic}/{partition.number} belongs to another member of {self._group}")
-
-
-async def _stop(client: AIOKafkaConsumer) -> None:
-    """Leaves the group; without waiting long for brokers that do not answer."""
-    try:
-        await asyncio.wait_for(client.stop(), STOP_S)
-    except (KafkaError, TimeoutError):
-        coordinator, fetcher = client._coordinator, client._fetcher
-        if coordinator is not None and not coordinator._coordination_task.done():
-            coordinator._coordination_task.cancel()
-        if fetcher is not None:
-            await fetcher.close()
-        await client._client.close()

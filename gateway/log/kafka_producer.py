@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 from aiokafka.errors import KafkaError
 
-from gateway.contracts.errors import LogClosed, LogError, LogUnavailable, TopicMissing
+from gateway.contracts.errors import GatewayError, LogClosed, LogError, LogUnavailable, TopicMissing
 from gateway.contracts.log import NewRecord, Partition
 from gateway.log.kafka_settings import KafkaSettings
 
@@ -128,7 +128,7 @@ class SupervisedProducer:
         while self._producer is None:
             try:
                 self._producer = await self._make()
-            except (KafkaError, OSError, TimeoutError):
+            except (KafkaError, GatewayError, OSError, TimeoutError):
                 await asyncio.sleep(_PAUSE_S)
         self._ready.set()
 
@@ -180,6 +180,7 @@ async def _abandon(producer: AIOKafkaProducer, error: KafkaError) -> None:
     await producer.client.close()
     try:
         await asyncio.wait_for(producer.stop(), STOP_S)
-    except (KafkaError, TimeoutError):
+    except Exception as why:  # noqa: BLE001 - its sender may stumble over batches that have just failed
+        _logger.debug("a Kafka producer was given up: %r", why)
         if (sender := producer._sender.sender_task) is not None:
             sender.cancel()

@@ -396,6 +396,41 @@ async def test_a_failing_revoke_hook_does_not_keep_the_partitions(log: EventLog,
     await asyncio.gather(first.owns(6), second.owns(6))
 
 
+async def test_a_revoke_hook_that_never_ends_is_cut_short(
+    log: EventLog, topic: str, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.log.groups.REVOKE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("gateway.log.kafka_consumer.REVOKE_TIMEOUT_S", 0.2)
+
+    async def never_end(_: frozenset[Partition]) -> None:
+        await asyncio.Event().wait()
+
+    first = await GroupMember.join(log, group, [topic], on_revoked=never_end)
+    await first.owns(12)
+    second = await GroupMember.join(log, group, [topic])
+    await asyncio.gather(first.owns(6), second.owns(6))
+    assert [what for _, what, _ in first.story] == ["assigned", "revoking", "assigned"]
+
+
+async def test_a_member_whose_bookkeeping_fails_is_given_nothing_to_read(log: EventLog, topic: str, group: str) -> None:
+    called = asyncio.Event()
+
+    def fail(_: frozenset[Partition]) -> None:
+        called.set()
+        raise RuntimeError("a bug of the consumer's")
+
+    async def revoked(_: frozenset[Partition]) -> None:
+        raise AssertionError("it has nothing to give back")
+
+    await log.append(topic, [record("a")])
+    consumer = await log.consumer(group, on_revoked=revoked, on_assigned=fail)
+    await consumer.subscribe([topic])
+    async with asyncio.timeout(10):
+        await called.wait()
+    assert consumer.assignment() == frozenset()
+    assert await consumer.fetch(await log.partitions([topic]), records_max=10, timeout_s=0.3) == {}
+
+
 async def test_a_partition_of_somebody_else_cannot_be_committed_or_sought(
     log: EventLog, topic: str, group: str
 ) -> None:

@@ -194,7 +194,8 @@ class KafkaServer:
                 properties["listener.security.protocol.map"] += ",SECURED:SASL_SSL"
                 properties |= secured.properties("SECURED")
             self.brokers.append(Broker(home, properties, node.client))
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Sixteen bytes in base64; one that begins with a dash would be taken for an option.
+        cluster = "k" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         for broker in self.brokers:
             broker.format(cluster, *(secured.format_options() if secured else []))
 
