@@ -8,8 +8,6 @@ import sys
 from consumers.engine import Engine
 from gateway import cli
 from gateway.contracts.log import topic_of
-from gateway.demo.crm import run_demo_crm
-from gateway.demo.show import run_demo
 from gateway.log import open_log
 from gateway.process import Process, consume_until_stopped, opened, serve_until_stopped
 from gateway.settings import Settings
@@ -60,10 +58,14 @@ class Commands:
 
     async def demo(self, *, once: bool) -> int:
         """A campaign, a gateway and a CRM on this machine, and a proof."""
+        from gateway.demo.show import run_demo  # the demo's libraries are nothing a gateway in service should load
+
         return await run_demo(once)
 
     async def demo_crm(self, *, host: str, port: int, key: str, header: str, quirks: bool) -> int:
         """A CRM to try things against."""
+        from gateway.demo.crm import run_demo_crm  # likewise
+
         await run_demo_crm(host, port, key, header, quirks)
         return 0
 

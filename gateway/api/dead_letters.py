@@ -8,8 +8,8 @@ from pydantic import Field
 
 from gateway.api.documents import Document, Instant, Page, PageQuery
 from gateway.api.routing import Call, NoQuery, Route
-from gateway.contracts.access import Scope
 from gateway.contracts import deliveries as contracts
+from gateway.contracts.access import Scope
 from gateway.contracts.log import Position
 from gateway.contracts.states import Reason, Step, Target
 from gateway.operations import deliveries as operations
@@ -68,8 +68,8 @@ async def list_dead_letters(call: Call[DeadLetterQuery, None]) -> DeadLetterList
         step=query.step,
         reason=query.reason,
         event=query.event,
-        frm=query.start,
-        to=query.end,
+        start=query.start,
+        end=query.end,
     )
     found, following = await operations.dead_letters(
         call.services, call.workspace, wanted, limit=query.limit, cursor=query.cursor

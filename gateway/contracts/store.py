@@ -208,18 +208,55 @@ class Generations(Protocol):
 class Store(Protocol):
     """The store, as the consumers see it."""
 
-    #: True where one process owns the store: a claim by anybody else is then a dead process's.
-    exclusive: bool
+    @property
+    def exclusive(self) -> bool:
+        """Whether one process owns the store: a claim by anybody else is then a dead process's."""
+        ...
 
-    ledger: Ledger
-    waiting: Waiting
-    crosswalk: Crosswalk
-    effects: Effects
-    contact_updates: ContactUpdates
-    gates: Gates
-    event_index: EventIndex
-    configurations: Configurations
-    generations: Generations
+    @property
+    def ledger(self) -> Ledger:
+        """The guard against doubles."""
+        ...
+
+    @property
+    def waiting(self) -> Waiting:
+        """The queues of parked deliveries."""
+        ...
+
+    @property
+    def crosswalk(self) -> Crosswalk:
+        """Sender's id ↔ CRM id."""
+        ...
+
+    @property
+    def effects(self) -> Effects:
+        """Creations, each done once."""
+        ...
+
+    @property
+    def contact_updates(self) -> ContactUpdates:
+        """Wanted and written."""
+        ...
+
+    @property
+    def gates(self) -> Gates:
+        """What processes say of their gates."""
+        ...
+
+    @property
+    def event_index(self) -> EventIndex:
+        """Behind search and explain."""
+        ...
+
+    @property
+    def configurations(self) -> Configurations:
+        """The configuration, versioned."""
+        ...
+
+    @property
+    def generations(self) -> Generations:
+        """Who owns a partition."""
+        ...
 
     async def close(self) -> None:
         """Writes what was accepted and releases everything. Idempotent."""
