@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,12 +28,15 @@ def migrated(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a store that nobody used yet, on SQLite and on PostgreSQL (there migrated)."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/state.db"
+        yield f"sqlite:///{tmp_path}/state.db"
+        return
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.fresh(template=request.getfixturevalue("migrated"))
+    url = server.fresh(template=request.getfixturevalue("migrated"))
+    yield url
+    server.drop(url)
 
 
 @pytest.fixture

