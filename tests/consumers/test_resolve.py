@@ -13,6 +13,7 @@ from consumers.connection import Stopping
 from consumers.resolve import Rejection
 from gateway.contracts.configuration import (
     DefaultOwner,
+    Limits,
     OwnerEntry,
     Policies,
     UnknownContact,
@@ -110,6 +111,17 @@ async def test_whom_the_crm_finds_is_learned_and_not_asked_for_again(
     assert store.crosswalk.entries == {("contacts", "acme", "1"): "c-5"}
 
 
+async def test_an_address_alone_is_found_and_teaches_the_crosswalk_nothing(
+    process: Process, store: MemoryStore, crm: InMemoryCrm, clock: ManualClock
+) -> None:
+    crm.contacts["c-5"] = {"email": "p@c.example"}
+    known_by_address = person(1, contact={"email": "p@c.example"})
+    for _ in range(2):
+        assert await resolve(process, clock, known_by_address) == [Resolution("c-5")]
+    assert store.crosswalk.entries == {}
+    assert len(crm.asked("POST", "/contacts/sync")) == 1
+
+
 async def test_a_changed_configuration_lets_go_of_what_is_remembered(
     process: Process, store: MemoryStore, crm: InMemoryCrm, clock: ManualClock
 ) -> None:
@@ -171,6 +183,14 @@ async def test_contacts_met_at_the_same_time_share_requests_of_at_most_a_hundred
     assert len({item["externalId"] for item in crm.items("POST", "/contacts")}) == 250
 
 
+async def test_lanes_that_want_the_same_company_ask_for_it_once(
+    process: Process, store: MemoryStore, crm: InMemoryCrm, clock: ManualClock
+) -> None:
+    await resolve(process, clock, *(person(number, company={"id": "310", "name": "C"}) for number in range(10)))
+    assert len(crm.items("POST", "/companies/sync")) == len(crm.items("POST", "/companies")) == 1
+    assert store.effects.asked[creation_id("default", "company", "310")] == 1
+
+
 async def test_requests_are_cut_by_their_bytes_too(process: Process, crm: InMemoryCrm, clock: ManualClock) -> None:
     fat = {"note": "x" * 25_000}
     await resolve(process, clock, *(person(n, contact={"id": str(n), "properties": fat}) for n in range(5)))
@@ -204,6 +224,16 @@ async def test_an_unknown_contact_that_may_not_be_made_is_waited_for(
     assert (held.hold.subject, held.hold.subject_version) == ("contact:6001", 3)
     assert held.hold.expires_at - clock.now() <= timedelta(days=30)
     assert not crm.contacts
+    assert not crm.companies
+
+
+@pytest.mark.parametrize("policy", [UnknownContact.WAIT, UnknownContact.SKIP])
+async def test_where_no_contact_may_be_made_no_company_of_a_known_one_is_made_either(
+    process: Process, crm: InMemoryCrm, clock: ManualClock, policy: UnknownContact
+) -> None:
+    crm.contacts["c-5"] = {"externalId": "6001"}
+    config = WorkspaceConfiguration("default", 1, Policies(unknown_contact=policy))
+    assert await resolve(process, clock, event(), config=config) == [Resolution("c-5")]
     assert not crm.companies
 
 
@@ -274,11 +304,12 @@ async def test_a_crm_without_companies_or_links_is_served_without_them(
 # -- trouble --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("path", ["/contacts/sync", "/contacts"])
 @pytest.mark.parametrize("error", [faults.rejected, faults.server_error])
 async def test_one_bad_record_fails_alone_and_its_neighbours_are_made_once(
-    process: Process, crm: InMemoryCrm, clock: ManualClock, error: faults.ErrorOf
+    process: Process, crm: InMemoryCrm, clock: ManualClock, error: faults.ErrorOf, path: str
 ) -> None:
-    crm.refused = lambda item: error if item.get("externalId") == "13" and "email" in item else None
+    crm.refused = lambda asked, item: error if (asked, item.get("externalId")) == (path, "13") else None
     answers = await resolve(process, clock, *(person(number) for number in range(30)))
     assert [number for number, answer in enumerate(answers) if isinstance(answer, Rejection)] == [13]
     assert Counter(record["externalId"] for record in crm.contacts.values()) == Counter(
@@ -466,6 +497,24 @@ async def test_while_the_crm_is_away_nobody_holds_a_claim_and_none_is_counted_as
         await each.close()
 
 
+async def test_a_claim_that_waited_too_long_for_its_turn_is_made_anew_before_anything_is_sent(
+    store: MemoryStore, crm: InMemoryCrm, clock: ManualClock
+) -> None:
+    process = Process("p-1", store, crm, clock, limits=Limits(concurrency=1))
+    lane = asyncio.ensure_future(process.resolve(person(6001), CONFIG))
+    while not crm.asked("POST", "/contacts/sync"):
+        await clock.advance(0.001)
+    await process.connection.call_slot()
+    while not store.effects.rows:
+        await clock.advance(0.001)
+    await clock.advance(3.0)
+    assert (store.effects.asked[CONTACT_EFFECT], crm.asked("POST", "/contacts")) == (1, [])
+    process.connection.free_call_slot()
+    assert await passing(clock, lane) == Resolution(*crm.contacts)
+    assert store.effects.asked[CONTACT_EFFECT] == 2
+    await process.close()
+
+
 async def test_stopping_leaves_no_claim_behind(store: MemoryStore, crm: InMemoryCrm, clock: ManualClock) -> None:
     crm.always = {"create_contacts": Fault(faults.unreachable), "probe": Fault(faults.unreachable)}
     process = Process("p-1", store, crm, clock)
@@ -519,13 +568,14 @@ async def test_two_processes_that_meet_the_same_new_people_make_each_once_and_li
 
 
 async def test_contacts_that_the_crm_knew_are_linked_too_and_once(
-    process: Process, crm: InMemoryCrm, clock: ManualClock
+    process: Process, store: MemoryStore, crm: InMemoryCrm, clock: ManualClock
 ) -> None:
     crm.contacts["c-5"] = {"email": "priya@contoso.example"}
     crm.companies["a-5"] = {"domain": "contoso.example"}
     for _ in range(3):
         assert await resolve(process, clock, event(), event()) == [Resolution("c-5", "a-5")] * 2
     assert crm.items("POST", "/associations") == [("c-5", "a-5")]
+    assert store.effects.asked[creation_id("default", "association", "c-5|a-5")] == 1
 
 
 async def test_a_pair_that_fails_is_tried_again_without_its_neighbours(
@@ -557,6 +607,16 @@ async def test_a_pair_that_never_links_holds_back_nothing_and_is_tried_again_a_m
         await resolve(process, clock, event(), config=config)
         assert len(crm.items("POST", "/associations")) == tried
     assert crm.links == {("c-5", "a-5")}
+
+
+async def test_a_pair_that_spoils_its_request_fails_alone(
+    process: Process, crm: InMemoryCrm, clock: ManualClock
+) -> None:
+    crm.contacts = {f"c-{n}": {"externalId": str(n)} for n in range(5)}
+    crm.companies["a-1"] = {"externalId": "310"}
+    crm.refused = lambda _, item: faults.rejected if item == ("c-3", "a-1") else None
+    await resolve(process, clock, *(person(n, company={"id": "310"}) for n in range(5)))
+    assert crm.links == {(f"c-{n}", "a-1") for n in range(5) if n != 3}
 
 
 @pytest.mark.parametrize("error", [faults.rejected, faults.server_error, faults.answer_lost, faults.unreachable])

@@ -80,7 +80,7 @@ class Request:
 @dataclass(slots=True)
 class InMemoryCrm:
     """Satisfies CrmClient. `faults` holds, per name of a method, what its next calls run into; `always` what every
-    call does; `refused`: which items spoil their whole request; `omitted`: which are left out of an answer."""
+    call does; `refused`: which items spoil their request to a path; `omitted`: which are left out of an answer."""
 
     contacts: dict[str, dict[str, Any]] = field(default_factory=dict)
     companies: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class InMemoryCrm:
     requests: list[Request] = field(default_factory=list)
     faults: dict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
     always: dict[str, Fault] = field(default_factory=dict)
-    refused: Callable[[Json], ErrorOf | None] = lambda _: None
+    refused: Callable[[str, Any], ErrorOf | None] = lambda *_: None
     omitted: Callable[[Json], bool] = lambda _: False
     #: Pairs that fail, and how many times still.
     unlinkable: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -220,7 +220,7 @@ class InMemoryCrm:
         if fault is not None and not fault.applied:
             raise fault.error(call)
         for item in request.items:
-            if isinstance(item, Mapping) and (error := self.refused(item)) is not None:
+            if (error := self.refused(request.path, item)) is not None:
                 raise error(call)
         effect()
         if fault is not None:

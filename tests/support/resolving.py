@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -30,10 +31,13 @@ class MemoryEffects:
 
     def __init__(self) -> None:
         self.rows: dict[str, Effect] = {}
+        #: How often a claim was asked for, by effect.
+        self.asked: Counter[str] = Counter()
 
     async def claim(self, claims: Sequence[EffectClaim]) -> list[Effect]:
         await asyncio.sleep(0)
         for claim in claims:
+            self.asked[claim.id] += 1
             row = self.rows.get(claim.id) or Effect(claim.id, None, None, None, 0)
             if row.crm_id is None and row.claim is None:
                 row = replace(row, claim=claim.token, claimed_by=claim.process)
@@ -102,11 +106,13 @@ class MemoryStore:
 class Process:
     """One process: its resolver and its gate to the CRM."""
 
-    def __init__(self, name: str, store: object, crm: InMemoryCrm, clock: Clock, *, timeout_s: float = 15.0) -> None:
+    def __init__(
+        self, name: str, store: object, crm: InMemoryCrm, clock: Clock, *, limits: Limits | None = None
+    ) -> None:
         self.connection = CrmConnection(
             "default", open_crm=lambda *_: crm, clock=clock, random=lambda: 0.5, changed=lambda: None
         )
-        self.connection.configure(CONNECTION, Limits(timeout_s=timeout_s))
+        self.connection.configure(CONNECTION, limits or Limits())
         tools = WorkspaceTools(
             workspace="default",
             store=cast(Store, store),
