@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from gateway.contracts.configuration import Connection
 from gateway.contracts.errors import CrmUnavailable, InvalidRequest, Unacceptable
 from gateway.contracts.states import State, Target
 from gateway.crm.client import CrmClient, CrmUser
-from gateway.crm.errors import CrmError
+from gateway.crm.errors import CrmError, KeyRefused, NotOffered, Throttled, Unreachable
 from gateway.operations.crm_address import CrmAddress, connection_of
-from gateway.operations.gates import merged_gate
+from gateway.operations.gates import MergedGate, merged_gate
 from gateway.operations.services import Services
+from gateway.operations.status import parked
+from gateway.store.deliveries_view import DeliveryFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +96,18 @@ async def crm_users(services: Services, workspace: str) -> list[CrmUser] | None:
 async def _status(services: Services, workspace: str, connection: Connection, trial: Trial) -> ConnectionStatus:
     """What it offers is told without a creating call: by what the consumers were refused, and what they delivered."""
     gate = merged_gate(await services.store.gates.notes(workspace), now=services.clock.now())
-    counts = await services.store.deliveries_view.counts(workspace)
-
-    def offered(target: Target) -> bool | None:
-        if target in gate.not_offered:
-            return False
-        return True if counts.get(target, {}).get(State.DELIVERED) else None
-
+    offers = {target.value: await _offered(services, workspace, target, gate) for target in Target}
+    offers["users"] = trial.users is not None if trial.success else None
     users = trial.users is not None
-    offers = {target.value: offered(target) for target in Target} | {"users": users if trial.success else None}
     return ConnectionStatus(connection, trial.success, users, offers, trial.detail, services.clock.now())
+
+
+async def _offered(services: Services, workspace: str, target: Target, gate: MergedGate) -> bool | None:
+    if target in gate.not_offered or await parked(services, workspace, target):
+        return False
+    delivered = DeliveryFilter(target=target, state=State.DELIVERED)
+    rows, _ = await services.store.deliveries_view.list(workspace, delivered, limit=1)
+    return True if rows else None
 
 
 async def _try(services: Services, workspace: str, connection: Connection) -> Trial:
@@ -112,7 +117,7 @@ async def _try(services: Services, workspace: str, connection: Connection) -> Tr
             await client.health()
             await client.probe()
         except CrmError as error:
-            return Trial(False, None, error.detail)
+            return Trial(False, None, _sentence(error, connection))
         try:
             users = await client.users()
         except CrmError as error:
@@ -120,6 +125,21 @@ async def _try(services: Services, workspace: str, connection: Connection) -> Tr
     if users is None:
         return Trial(True, None, "The CRM answers and takes the key; it does not offer users.")
     return Trial(True, users, f"The CRM answers and takes the key; it lists {len(users)} users.")
+
+
+def _sentence(error: CrmError, connection: Connection) -> str:
+    """What to tell an operator: first whose trouble it is, then what came back."""
+    match error:
+        case KeyRefused():
+            return f"The CRM does not take this key in the header {connection.api_key_header}: {error.detail}."
+        case Throttled(retry_after_s=seconds):
+            return f"The CRM asks to be left alone for {seconds:g} seconds: {error.detail}."
+        case NotOffered():
+            return f"What answers at {connection.base_url} is no CRM of this contract: {error.detail}."
+        case Unreachable() if isinstance(error.__cause__, ssl.SSLError):
+            return f"TLS with {connection.base_url} cannot be set up: {error.detail}."
+        case _:
+            return error.detail[:1].upper() + error.detail[1:] + "."
 
 
 @asynccontextmanager

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from gateway.contracts.access import key_hash
 from gateway.contracts.configuration import ApiKey
 from gateway.contracts.errors import Unacceptable
 from gateway.operations.pages import page
 from gateway.operations.services import Services
-
-if TYPE_CHECKING:
-    from gateway.store.keys import StoredKey
+from gateway.store.keys import StoredKey
 
 #: Tells a key of ours at a glance, in a log or a leak scanner.
 _PREFIX = "ceg_"

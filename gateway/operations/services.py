@@ -7,16 +7,14 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from gateway.contracts.clock import Clock
 from gateway.contracts.configuration import Configuration, Connection, Limits, WorkspaceConfiguration
 from gateway.contracts.errors import NotFound
 from gateway.contracts.log import EventLog
 from gateway.crm.client import CrmClient
-
-if TYPE_CHECKING:
-    from gateway.store import SqlStore
+from gateway.store import SqlStore
 
 
 class LiveConfiguration(Protocol):

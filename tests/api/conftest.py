@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from tests.api.serving import listening
 from tests.support.clock import ManualClock
 
 ADMIN_KEY = "an-admin-key-of-tests"
+SECRET_KEY = "s" * 32
 
 
 @dataclass
@@ -115,14 +118,27 @@ async def crm() -> AsyncIterator[ScriptedCrm]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store file as the first start leaves it: migrating one for every test would take longer than the tests."""
+    path = tmp_path_factory.mktemp("store") / "state.db"
+
+    async def make() -> None:
+        await (await open_store(f"sqlite:///{path}", secret_keys=SECRET_KEY, clock=ManualClock())).close()
+
+    asyncio.run(make())
+    return path
+
+
 @pytest.fixture
-async def services(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Services]:
+async def services(tmp_path: Path, migrated_store: Path, clock: ManualClock) -> AsyncIterator[Services]:
     """Real parts, on a manual clock."""
 
     def client(connection: Connection, limits: Limits) -> CrmClient:
         return open_crm(connection, timeout_s=limits.timeout_s, concurrency=limits.concurrency)
 
-    store = await open_store(f"sqlite:///{tmp_path}/state.db", secret_keys="s" * 32, clock=clock)
+    shutil.copy(migrated_store, tmp_path / "state.db")
+    store = await open_store(f"sqlite:///{tmp_path}/state.db", secret_keys=SECRET_KEY, clock=clock)
     log = await open_log("memory:")
     await log.ensure_topics([topic_of("default")])
     live = LiveConfiguration(store.configurations, clock)

@@ -69,7 +69,7 @@ class Pipeline:
                 ownership=await self._ownership(event),
                 process="p-1",
                 token=token,
-                plan={"contactId": contact, "subject": "Hello"},
+                plan={"method": "POST", "path": f"/{target}", "body": {"contactId": contact, "subject": "Hello"}},
                 owner="u-17",
                 owner_rule="identity",
                 at=self._now(),

@@ -66,13 +66,19 @@ async def test_each_way_to_fail_has_its_own_sentence(api: Api) -> None:
     await tried("redirect")
     api.crm.failing("GET /health", 500)
     await tried("failing")
+    api.crm.failing("GET /health", 404)
+    await tried("other")
     api.crm.failing("GET /health", 429, **{"Retry-After": "30"})
     await tried("throttled")
 
     assert len(set(details.values())) == len(details), details
-    assert "key" in details["key"]
-    assert "TLS" in details["tls"] or "certificate" in details["tls"], details["tls"]
-    assert "redirect" in details["redirect"]
+    assert "cannot be reached" in details["unreachable"]
+    assert "TLS" in details["tls"]
+    assert "key in the header X-API-Key" in details["key"]
+    assert "redirects" in details["redirect"]
+    assert "500" in details["failing"]
+    assert "30 seconds" in details["throttled"]
+    assert "no CRM" in details["other"]
 
 
 async def test_health_that_lies_does_not_make_a_wrong_key_right(api: Api) -> None:
