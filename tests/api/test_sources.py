@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from gateway.contracts.configuration import SourceSettings
-from gateway.operations.sources import url_of
+from gateway.ingest.counters import SourceCounters
+from gateway.operations.services import Services
+from gateway.operations.sources import put, url_of
 from tests.api.conftest import Api, pointers
+from tests.api.ledger import Pipeline
+from tests.support.clock import ManualClock
+from tests.support.events import event
 
 BODY = {"type": "enginy", "secret": "hook-secret-1"}
 
@@ -106,6 +112,28 @@ async def test_a_deleted_source_is_gone_at_once(api: Api) -> None:
     assert api.services.live.current.source("enginy") is None
     assert (await api.get("/v1/sources/enginy")).status == 404
     assert (await api.delete("/v1/sources/enginy")).status == 404
+
+
+async def test_a_source_has_an_account_of_its_last_day(api: Api) -> None:
+    await api.put("/v1/sources/enginy", BODY)
+    pipeline, now = Pipeline(api.services), api.clock.now()
+    for number, hours in enumerate((30, 23, 1)):
+        await pipeline.accept(event(id=str(number), source="enginy", time=now - timedelta(hours=hours)))
+    await pipeline.accept(event(id="other", source="acme", time=now))
+
+    source = (await api.get("/v1/sources/enginy")).document
+    assert (source["accepted24h"], source["lastReceivedAt"]) == (2, "2026-03-01T11:00:00Z")
+    assert (await api.get("/v1/sources")).document["data"] == [source]
+
+
+async def test_refused_webhooks_are_counted_by_the_receiver_of_this_process(
+    services: Services, clock: ManualClock
+) -> None:
+    counters = SourceCounters(clock)
+    counters.count("enginy")
+    settings = SourceSettings("enginy", "default", "enginy", ("hook-secret-1",))
+    source = await put(dataclasses.replace(services, counters=counters), settings)
+    assert source.refused == 1
 
 
 def test_the_url_is_made_from_the_address_where_no_public_url_is_set(api: Api) -> None:
