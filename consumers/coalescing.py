@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from gateway.contracts.clock import Clock
@@ -21,7 +21,8 @@ class Coalescer(Generic[A, R]):
     """Gathers questions for `gather_s` and runs them in batches; an answer is never older than its question.
 
     A batch belongs to nobody: it goes on when an asker is cancelled, so that a call in flight is always settled.
-    `run` answers every name it is given; what it raises reaches everyone who waits for that batch."""
+    `run` answers every name it is given; what it raises reaches everyone who waits for that batch. `in_turn`: one batch
+    after the other, so that more are gathered while a slow one runs."""
 
     def __init__(
         self,
@@ -31,11 +32,13 @@ class Coalescer(Generic[A, R]):
         gather_s: float = GATHER_S,
         weigh: Callable[[A], int] = lambda _: 0,
         weight_max: int = 1,
+        in_turn: bool = False,
     ) -> None:
         self._run, self._clock, self._gather_s = run, clock, gather_s
         self._weigh, self._weight_max = weigh, weight_max
         self._gathering: dict[str, tuple[A, asyncio.Future[R]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._in_turn, self._turn = in_turn, asyncio.Lock()
 
     async def ask(self, name: str, asked: A) -> R:
         """The answer for `name`; a question of that name that is still being gathered is asked once."""
@@ -65,23 +68,34 @@ class Coalescer(Generic[A, R]):
         task.add_done_callback(self._tasks.discard)
 
     async def _gather(self) -> None:
+        gathered: dict[str, tuple[A, asyncio.Future[R]]] = self._gathering
         try:
             await self._clock.sleep(self._gather_s)
+            async with self._turn:
+                gathered, self._gathering = self._gathering, {}
+                for batch in self._cut(gathered):
+                    if self._in_turn:
+                        await self._answer(batch)
+                    else:
+                        self._start(self._answer(batch))
         except asyncio.CancelledError:
-            for _, future in self._gathering.values():
+            for _, future in gathered.values():
                 future.cancel()
             raise
-        gathered, self._gathering = self._gathering, {}
+
+    def _cut(
+        self, gathered: Mapping[str, tuple[A, asyncio.Future[R]]]
+    ) -> Iterator[dict[str, tuple[A, asyncio.Future[R]]]]:
         batch: dict[str, tuple[A, asyncio.Future[R]]] = {}
         weight = 0
         for name, (asked, future) in gathered.items():
             own = self._weigh(asked)
             if batch and (len(batch) == BATCH_MAX or weight + own > self._weight_max):
-                self._start(self._answer(batch))
+                yield batch
                 batch, weight = {}, 0
             batch[name] = (asked, future)
             weight += own
-        self._start(self._answer(batch))
+        yield batch
 
     async def _answer(self, batch: Mapping[str, tuple[A, asyncio.Future[R]]]) -> None:
         try:

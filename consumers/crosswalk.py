@@ -62,8 +62,11 @@ class SharedCrosswalk:
 
     def __init__(self, tools: WorkspaceTools) -> None:
         self._tools = tools
-        self._finds: Coalescer[Sought, str | None] = Coalescer(self._find, clock=tools.clock, gather_s=0.0)
-        self._learns: Coalescer[tuple[Sought, str], None] = Coalescer(self._learn, clock=tools.clock, gather_s=0.0)
+        clock = tools.clock
+        self._finds: Coalescer[Sought, str | None] = Coalescer(self._find, clock=clock, gather_s=0.0, in_turn=True)
+        self._learns: Coalescer[tuple[Sought, str], None] = Coalescer(
+            self._learn, clock=clock, gather_s=0.0, in_turn=True
+        )
 
     async def find(self, sought: Sought) -> str | None:
         """The CRM id under the surest name that is known."""

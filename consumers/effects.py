@@ -10,7 +10,7 @@ import structlog
 
 from consumers.coalescing import Coalescer
 from consumers.ports import WorkspaceTools
-from gateway.contracts.deliveries import Effect, EffectClaim
+from gateway.contracts.deliveries import Effect, EffectClaim, EffectEnd
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,9 @@ class EffectClaims:
 
     def __init__(self, tools: WorkspaceTools) -> None:
         self._tools = tools
-        self._asked: Coalescer[EffectClaim, Effect] = Coalescer(self._claim, clock=tools.clock, gather_s=0.0)
+        clock = tools.clock
+        self._asked: Coalescer[EffectClaim, Effect] = Coalescer(self._claim, clock=clock, gather_s=0.0, in_turn=True)
+        self._ended: Coalescer[EffectEnd, bool] = Coalescer(self._end, clock=clock, gather_s=0.0, in_turn=True)
 
     async def acquire(self, effect_id: str, *, timeout_s: float) -> EffectHeld | str:
         """The claim, or the CRM id of what is done already. A claim of somebody else is waited for; it is given up
@@ -63,19 +65,15 @@ class EffectClaims:
 
     async def end(self, held: EffectHeld, crm_id: str | None, *, lost: bool = False) -> None:
         """Ends the claim as its call did: with a CRM id, or free again; `lost`: nobody can say what the call did."""
-        await self._settle(held, crm_id, 1 if lost and crm_id is None else 0)
+        end = EffectEnd(held.effect_id, held.token, crm_id, 1 if lost and crm_id is None else 0)
+        ours = await self._ended.ask(held.token, end)
+        if not ours and (crm_id is not None or lost):
+            log.warning("creation settled late", effect=held.effect_id, crm_id=crm_id)
 
     async def close(self, *, within_s: float) -> None:
         """Returns when nothing is under way."""
         await self._asked.close(within_s=within_s)
-
-    async def _settle(self, held: EffectHeld, crm_id: str | None, doubted: int) -> None:
-        effects = self._tools.store.effects
-        ours = await self._tools.persist(
-            lambda: effects.settle(held.effect_id, held.token, crm_id=crm_id, doubted=doubted)
-        )
-        if not ours and (crm_id is not None or doubted):
-            log.warning("creation settled late", effect=held.effect_id, crm_id=crm_id)
+        await self._ended.close(within_s=within_s)
 
     async def _ask(self, claim: EffectClaim) -> Effect:
         # The same token however often: a store that was away may have kept the claim and lost only its answer.
@@ -84,6 +82,10 @@ class EffectClaims:
     async def _claim(self, claims: Mapping[str, EffectClaim]) -> Mapping[str, Effect]:
         answered = await self._tools.store.effects.claim(list(claims.values()))
         return dict(zip(claims, answered, strict=True))
+
+    async def _end(self, ends: Mapping[str, EffectEnd]) -> Mapping[str, bool]:
+        ours = await self._tools.persist(lambda: self._tools.store.effects.settle(list(ends.values())))
+        return dict(zip(ends, ours, strict=True))
 
     def _is_lost(self, effect: Effect, unchanged_s: float, timeout_s: float) -> bool:
         if self._tools.store.exclusive and effect.claimed_by != self._tools.process:

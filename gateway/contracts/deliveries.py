@@ -313,6 +313,16 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
+class EffectEnd:
+    """Ends a claim: done with its CRM id, or free again (`crm_id` None); `doubted` 1: its call's answer was lost."""
+
+    id: str
+    token: str
+    crm_id: str | None
+    doubted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class WantedUpdate:
     """A contact update that is wanted and not yet written. `version` names the wanted set."""
 

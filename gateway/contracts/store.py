@@ -20,6 +20,7 @@ from gateway.contracts.deliveries import (
     DeadLetter,
     Effect,
     EffectClaim,
+    EffectEnd,
     IndexedEvent,
     Join,
     Overtaken,
@@ -118,8 +119,9 @@ class Effects(Protocol):
         """The effects as they stand after asking; ours where `effect.claim` is our token."""
         ...
 
-    async def settle(self, effect_id: str, token: str, *, crm_id: str | None, doubted: int = 0) -> bool:
-        """Ends a claim: done with its CRM id, or free again (`crm_id` None). False: the claim was not ours."""
+    async def settle(self, ends: Sequence[EffectEnd]) -> list[bool]:
+        """Ends claims; False for each that was not ours any more. What a lost claim made is kept all the same where
+        nothing else is known."""
         ...
 
     async def abandon(self, effect_id: str, token: str) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy import Row as Found
-from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.clock import Clock
-from gateway.contracts.deliveries import Effect, EffectClaim
+from gateway.contracts.deliveries import Effect, EffectClaim, EffectEnd
 from gateway.store.delivery_tables import effects
 from gateway.store.engine import Database
 from gateway.store.ledger_rows import parts
@@ -34,25 +35,17 @@ class Effects:
             rows = await _locked(connection, sorted(wanted))
         return [_effect(rows[claim.id]) for claim in claims]
 
-    async def settle(self, effect_id: str, token: str, *, crm_id: str | None, doubted: int = 0) -> bool:
-        """Ends a claim: done with its CRM id, or free again. False: the claim was not ours.
+    async def settle(self, ends: Sequence[EffectEnd]) -> list[bool]:
+        """Ends claims; False for each that was not ours any more.
 
         What a lost claim made is kept all the same where nothing else is known: it is there."""
-        values: dict[str, Any] = {
-            "crm_id": crm_id,
-            "claim": None,
-            "claimed_by": None,
-            "doubted": effects.c.doubted + doubted,
-            "updated_at": self._clock.now(),
-        }
-        own = update(effects).where(effects.c.id == effect_id, effects.c.claim == token).values(**values)
         async with self._database.begin() as connection:
-            if (await connection.execute(own)).rowcount:
-                return True
-            if crm_id is not None:
-                late = update(effects).where(effects.c.id == effect_id, effects.c.crm_id.is_(None))
-                await connection.execute(late.values(crm_id=crm_id, claim=None, claimed_by=None))
-        return False
+            rows = await _locked(connection, sorted({end.id for end in ends}))
+            ours = [end.id in rows and rows[end.id].claim == end.token for end in ends]
+            await _end(connection, [end for end, own in zip(ends, ours, strict=True) if own], self._clock.now())
+            late = [end for end, own in zip(ends, ours, strict=True) if not own and end.crm_id is not None]
+            await _end(connection, late, self._clock.now(), where=effects.c.crm_id.is_(None))
+        return ours
 
     async def abandon(self, effect_id: str, token: str) -> bool:
         """Gives up a foreign claim; doubted one more."""
@@ -91,6 +84,24 @@ async def _locked(connection: AsyncConnection, ids: list[str]) -> dict[str, Foun
         statement = select(effects).where(effects.c.id.in_(part)).order_by(effects.c.id).with_for_update()
         rows |= {row.id: row for row in await connection.execute(statement)}
     return rows
+
+
+async def _end(
+    connection: AsyncConnection, ends: list[EffectEnd], at: datetime, *, where: ColumnElement[bool] | None = None
+) -> None:
+    if not ends:
+        return
+    statement = update(effects).where(effects.c.id == bindparam("effect"), *([] if where is None else [where]))
+    await connection.execute(
+        statement.values(
+            crm_id=bindparam("made"),
+            claim=None,
+            claimed_by=None,
+            doubted=effects.c.doubted + bindparam("lost"),
+            updated_at=at,
+        ),
+        [{"effect": end.id, "made": end.crm_id, "lost": end.doubted} for end in ends],
+    )
 
 
 async def _take(connection: AsyncConnection, claims: list[EffectClaim]) -> None:

@@ -11,6 +11,13 @@ from consumers.coalescing import BATCH_MAX, GATHER_S, Coalescer, Flights
 from tests.support.clock import ManualClock
 
 
+class Cancelled:
+    """Equals what is left of a cancelled question."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, asyncio.CancelledError)
+
+
 class Batches:
     """Answers each question with its double, and notes what came together."""
 
@@ -72,6 +79,30 @@ async def test_a_batch_is_cut_by_weight_and_what_is_too_heavy_goes_alone(batches
     await clock.advance(GATHER_S)
     await asked
     assert [list(batch.values()) for batch in batches.seen] == [[4, 6], [1], [50], [2]]
+
+
+async def test_in_turn_more_is_gathered_while_a_batch_runs(batches: Batches, clock: ManualClock) -> None:
+    patient: Coalescer[int, int] = Coalescer(batches.run, clock=clock, gather_s=0.0, in_turn=True)
+    batches.open.clear()
+    asked = [asyncio.ensure_future(patient.ask("a", 1))]
+    await clock.advance(0)
+    for number in range(2, 5):
+        asked.append(asyncio.ensure_future(patient.ask(str(number), number)))
+        await clock.advance(0)
+    batches.open.set()
+    assert await asyncio.gather(*asked) == [2, 4, 6, 8]
+    assert batches.seen == [{"a": 1}, {"2": 2, "3": 3, "4": 4}]
+
+
+async def test_closing_cancels_what_waits_for_its_turn(batches: Batches, clock: ManualClock) -> None:
+    patient: Coalescer[int, int] = Coalescer(batches.run, clock=clock, gather_s=0.0, in_turn=True)
+    batches.open.clear()
+    running = asyncio.ensure_future(patient.ask("a", 1))
+    await clock.advance(0)
+    waiting = asyncio.ensure_future(patient.ask("b", 2))
+    await clock.advance(0)
+    await patient.close(within_s=0.01)
+    assert await asyncio.gather(running, waiting, return_exceptions=True) == [Cancelled(), Cancelled()]
 
 
 async def test_alone_means_at_once_and_with_nobody_else(

@@ -19,7 +19,7 @@ from gateway.contracts.configuration import (
     UnknownContact,
     WorkspaceConfiguration,
 )
-from gateway.contracts.deliveries import CONNECTION_SUBJECT, EffectClaim, contact_subject
+from gateway.contracts.deliveries import CONNECTION_SUBJECT, EffectClaim, EffectEnd, contact_subject
 from gateway.contracts.event_types import ACTIVITY_TYPES
 from gateway.contracts.events import CampaignEvent
 from gateway.contracts.keys import creation_id
@@ -451,7 +451,7 @@ async def test_what_another_process_is_making_is_waited_for(
     for _ in range(50):
         await clock.advance(0.1)
     assert not waiting.done()
-    await store.effects.settle(CONTACT_EFFECT, "their-token", crm_id="c-theirs")
+    await store.effects.settle([EffectEnd(CONTACT_EFFECT, "their-token", "c-theirs")])
     assert await passing(clock, waiting) == Resolution("c-theirs")
     assert not crm.contacts
 

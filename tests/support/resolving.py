@@ -14,7 +14,7 @@ from consumers.ports import WorkspaceTools
 from consumers.resolve import Rejection, WorkspaceResolver
 from gateway.contracts.clock import Clock
 from gateway.contracts.configuration import Connection, Limits, WorkspaceConfiguration
-from gateway.contracts.deliveries import Effect, EffectClaim
+from gateway.contracts.deliveries import Effect, EffectClaim, EffectEnd
 from gateway.contracts.events import CampaignEvent
 from gateway.contracts.store import Store
 from gateway.planning.decisions import Held, Moment, Resolution, Skipped
@@ -44,12 +44,16 @@ class MemoryEffects:
             self.rows[claim.id] = row
         return [self.rows[claim.id] for claim in claims]
 
-    async def settle(self, effect_id: str, token: str, *, crm_id: str | None, doubted: int = 0) -> bool:
+    async def settle(self, ends: Sequence[EffectEnd]) -> list[bool]:
         await asyncio.sleep(0)
-        row = self.rows[effect_id]
-        if row.claim != token:
+        return [self._settle(end) for end in ends]
+
+    def _settle(self, end: EffectEnd) -> bool:
+        row = self.rows[end.id]
+        if row.claim != end.token:
             return False
-        self.rows[effect_id] = replace(row, claim=None, claimed_by=None, crm_id=crm_id, doubted=row.doubted + doubted)
+        doubted = row.doubted + end.doubted
+        self.rows[end.id] = replace(row, claim=None, claimed_by=None, crm_id=end.crm_id, doubted=doubted)
         return True
 
     async def abandon(self, effect_id: str, token: str) -> bool:
