@@ -59,7 +59,6 @@ class Member:
     async def revoke(self) -> None:
         """Takes back everything, after the member's hook had its time."""
         self.active = False
-        self.changed.set()
         if self.owned:
             try:
                 await asyncio.wait_for(self.on_revoked(self.owned), REVOKE_TIMEOUT_S)

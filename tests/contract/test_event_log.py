@@ -252,6 +252,15 @@ async def test_a_record_is_offered_once(log: EventLog, topic: str, group: str) -
     assert await member.fetch(timeout_s=0.3) == []
 
 
+async def test_fetches_at_the_same_time_share_the_records(log: EventLog, topic: str, group: str) -> None:
+    await log.append(topic, [record(f"k{n}") for n in range(100)])
+    member = await GroupMember.join(log, group, [topic])
+    await member.owns(12)
+    while len(member.records) < 100:
+        await asyncio.gather(member.fetch(timeout_s=0.2), member.fetch(timeout_s=0.2))
+    assert len({each.position for each in member.records}) == len(member.records) == 100
+
+
 async def test_only_partitions_asked_for_are_given_and_the_rest_comes_later(
     log: EventLog, topic: str, group: str
 ) -> None:
@@ -370,12 +379,12 @@ async def test_nobody_gets_a_partition_before_its_owner_has_let_go(log: EventLog
     second = await GroupMember.join(log, group, [topic])
     async with asyncio.timeout(10):
         await begun.wait()
-    assert await first.fetch(timeout_s=0.1) == []
+    await log.append(topic, [record(f"new{n}") for n in range(100)])
+    assert await first.fetch(timeout_s=0.3) == []
     assert await second.fetch(timeout_s=0.3) == []
     assert second.owned == frozenset()
     may_end.set()
     await asyncio.gather(first.owns(6), second.owns(6))
-    await log.append(topic, [record(f"new{n}") for n in range(100)])
     await eventually(lambda: _fetch_both(first, second, 200), within_s=20)
     keys = [each.key for each in first.records + second.records]
     assert len(keys) == len(set(keys)) == 200

@@ -298,6 +298,12 @@ async def test_the_write_ahead_log_stays_small_under_load(path: Path, log: Sqlit
     assert largest < RESTART_BYTES < 40 * 64 * 60_000 / 2
 
 
+async def test_what_was_written_moves_into_the_file_when_the_log_is_idle(path: Path, log: SqliteLog) -> None:
+    written = [record(f"k{n}", b"0" * 100_000) for n in range(30)]
+    await log.append(TOPIC, written)
+    await eventually(lambda: size(path) > 30 * 100_000)
+
+
 def size(path: Path) -> int:
     return path.stat().st_size
 
