@@ -70,4 +70,5 @@ def _document(event: CampaignEvent) -> dict[str, Any]:
         "type": event.type,
         "time": format_time(event.time),
     }
-    return dict(event.attributes) | named | {"data": event.data}
+    others = {name: text for name, text in event.attributes.items() if name not in named}
+    return named | others | {"data": event.data}

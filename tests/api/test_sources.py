@@ -126,9 +126,7 @@ async def test_a_source_has_an_account_of_its_last_day(api: Api) -> None:
     assert (await api.get("/v1/sources")).document["data"] == [source]
 
 
-async def test_refused_webhooks_are_counted_by_the_receiver_of_this_process(
-    services: Services, clock: ManualClock
-) -> None:
+async def test_refused_webhooks_are_counted_by_this_process(services: Services, clock: ManualClock) -> None:
     counters = SourceCounters(clock)
     counters.count("enginy")
     settings = SourceSettings("enginy", "default", "enginy", ("hook-secret-1",))
