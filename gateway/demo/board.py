@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
@@ -51,11 +50,16 @@ class Board:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leaves the last reading standing. Idempotent."""
         if self._live is not None:
             self._live.stop()
-        elif self._latest is not None and kind is None:
-            self._console.print(_line(self._latest))
+        elif self._latest is not None:
+            self._console.print(_line(self._latest), highlight=False)
+        self._latest = None
 
     def say(self, sentence: str) -> None:
         """A sentence about what happens now, above the table."""

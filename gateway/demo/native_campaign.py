@@ -27,8 +27,8 @@ from gateway.demo.proof import Kind
 SOURCE = "acme/sequencer"
 CAMPAIGN = {"id": "ports-spring", "name": "Ports, spring"}
 #: Through whom it runs: one identity that stands for a CRM user, and one that is nobody's when the campaign begins.
-MAPPED, UNMAPPED = "id-grace", "id-mary"
-NAMES = {MAPPED: "Grace Hopper", UNMAPPED: "Mary Somerville"}
+MAPPED, UNMAPPED = "id-grace", "id-radia"
+NAMES = {MAPPED: "Grace Hopper", UNMAPPED: "Radia Perlman"}
 #: The contact that the CRM does not know any more, though its sender still does.
 DELETED_CRM_ID = "deleted-by-somebody"
 STEPS = (

@@ -35,7 +35,8 @@ class OwnGateway:
         self.admin_key = secrets.token_urlsafe(24)
         public, admin = free_port(), free_port()
         self.public_url, self.admin_url = f"http://127.0.0.1:{public}", f"http://127.0.0.1:{admin}"
-        self._environment = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)} | {
+        inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+        self._environment = inherited | {
             "CAMPAIGN_LOG_URL": f"sqlite:///{folder / 'log.db'}",
             "CAMPAIGN_STORE_URL": f"sqlite:///{folder / 'state.db'}",
             "CAMPAIGN_PUBLIC_LISTEN": f"127.0.0.1:{public}",

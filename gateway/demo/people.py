@@ -7,8 +7,8 @@ from dataclasses import dataclass
 # fmt: off
 _FIRST = (
     "Priya", "Tomas", "Ingrid", "Kwame", "Lucia", "Mateus", "Aiko", "Femke", "Noor", "Jonas", "Salma", "Pavel",
-    "Chiara", "Emeka", "Sofia", "Liam", "Yara", "Anders", "Leila", "Bruno", "Hana", "Oskar", "Zoe", "Rafael", "Mina", "Ivo",
-    "Thandi", "Piotr", "Elif", "Nils",
+    "Chiara", "Emeka", "Sofia", "Liam", "Yara", "Anders", "Leila", "Bruno", "Hana", "Oskar", "Zoe", "Rafael", "Mina",
+    "Ivo", "Thandi", "Piotr", "Elif", "Nils",
 )
 _LAST = (
     "Natarajan", "Novak", "Berg", "Mensah", "Ferri", "Duarte", "Tanaka", "Visser", "Haddad", "Lindqvist", "Amrani",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -47,11 +47,13 @@ class Verdict:
     wrong: tuple[str, ...] = ()
     #: Refused by the CRM, and not among the dead letters.
     unreported: tuple[str, ...] = ()
+    #: How many the CRM refused, as was expected.
+    refused: int = 0
 
     @property
     def proven(self) -> bool:
         """Whether nothing is wrong."""
-        return not any(getattr(self, each.name) for each in fields(self))
+        return not (self.lost or self.doubled or self.out_of_order or self.wrong or self.unreported)
 
 
 def prove(
@@ -70,6 +72,7 @@ def prove(
         out_of_order=_out_of_order(sent, held),
         wrong=_names(_key(fact) for fact in held if not _agree(fact, expected.get(_key(fact)))),
         unreported=tuple(name for name in refused if name not in dead_letters),
+        refused=len(refused),
     )
 
 

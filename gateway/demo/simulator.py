@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from random import Random
@@ -59,6 +59,7 @@ class Simulator:
         self._session, self._doors, self._story, self._random = session, doors, story, random
         self._duration_s = duration_s
         self.sent = Sent()
+        self._progress = asyncio.Event()
 
     @property
     def total(self) -> int:
@@ -72,6 +73,11 @@ class Simulator:
                 mine = [each for each in self._story.webhooks if each.person.number % SENDERS == sender]
                 senders.create_task(self._send_webhooks(mine))
             senders.create_task(self._send_batches(self._story.native))
+
+    async def reached(self, count: int) -> None:
+        """Returns once so many events were accepted."""
+        while len(self.sent.accepted) < count:
+            await self._progress.wait()
 
     async def _send_webhooks(self, happenings: Sequence[Happening]) -> None:
         sendings = _with_repetitions([(each,) for each in happenings], self._random)
@@ -102,8 +108,10 @@ class Simulator:
         for happening, event in itertools.zip_longest(batch, events):
             # A happening the CRM has no place for may have no event; nobody will look for it.
             self.sent.accepted.append((happening, event or ""))
+        self._progress.set()
+        self._progress = asyncio.Event()
 
-    async def _paced(self, sendings: Sequence[_Sending]) -> Any:
+    async def _paced(self, sendings: Sequence[_Sending]) -> AsyncIterator[_Sending]:
         """The sendings one after another, spread over the time there is."""
         loop = asyncio.get_running_loop()
         start = loop.time()

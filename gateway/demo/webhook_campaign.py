@@ -24,7 +24,7 @@ from gateway.demo.people import Person
 SOURCE = "enginy"
 CAMPAIGN_ID, CAMPAIGN_NAME = "42", "Rail Q1"
 #: Through whom it runs. The webhooks do not say: the gateway is told once, with the campaign's settings.
-IDENTITY = "id-ada"
+IDENTITY, IDENTITY_NAME = "id-ada", "Ada Byron"
 
 
 def happenings(random: Random, person: Person) -> Iterator[Happening]:
