@@ -15,7 +15,7 @@ from aiohttp import web
 from gateway.contracts.errors import SettingsError
 from gateway.demo.crm_page import page
 from gateway.demo.crm_records import Records, Refusal
-from gateway.demo.crm_routes import Routes
+from gateway.demo.crm_routes import BODY, Routes
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: Text in an activity's or task's body that this CRM refuses, so that a demo has something to refuse.
@@ -107,7 +107,7 @@ class DemoCrm:
             if self.latency_s:
                 await asyncio.sleep(self.latency_s)
             self._admit(request, raw)
-            request["body"] = _json(raw)
+            request[BODY] = _json(raw)
             return await handler(request)
         except Refusal as refusal:
             return _error(str(refusal), self._status(refusal))

@@ -24,6 +24,8 @@ from gateway.demo.crm_records import (
 CONTACT_FIELDS = ("email", "linkedinUrl")
 COMPANY_FIELDS = ("domain", "linkedinUrl", "name")
 PAGE = 500
+#: The parsed body, put there by the server's door.
+BODY: web.RequestKey[Any] = web.RequestKey("body", object)
 
 
 class Routes:
@@ -74,7 +76,7 @@ class Routes:
 
     def _creating(self, name: str, table: dict[str, dict[str, Any]], prefix: str) -> Callable[..., Any]:
         async def create(request: web.Request) -> web.Response:
-            items = items_of(request["body"], name)
+            items = items_of(request[BODY], name)
             if not self._quirks:
                 for item in items:
                     text(item, "externalId", required=True)
@@ -93,7 +95,7 @@ class Routes:
     def _finding(self, name: str, table: dict[str, dict[str, Any]], fields: tuple[str, ...]) -> Callable[..., Any]:
         async def find(request: web.Request) -> web.Response:
             results: list[dict[str, Any]] = []
-            for item in items_of(request["body"], name):
+            for item in items_of(request[BODY], name):
                 external_id = item.get("externalId") if self._quirks else text(item, "externalId", required=True)
                 looked_at = ("externalId",) if self._quirks else fields
                 found = next(
@@ -108,7 +110,7 @@ class Routes:
     def _updating(self, name: str, table: dict[str, dict[str, Any]]) -> Callable[..., Any]:
         async def update(request: web.Request) -> web.Response:
             results: list[dict[str, Any]] = []
-            for item in items_of(request["body"], name):
+            for item in items_of(request[BODY], name):
                 crm_id = item.get("crmId") if self._quirks else text(item, "crmId", required=True)
                 row = table.get(str(crm_id))
                 if row is None:
@@ -125,14 +127,14 @@ class Routes:
 
     def _reading(self, table: dict[str, dict[str, Any]]) -> Callable[..., Any]:
         async def read(request: web.Request) -> web.Response:
-            found = [dict(table[each], crmId=each) for each in ids_of(request["body"]) if each in table]
+            found = [dict(table[each], crmId=each) for each in ids_of(request[BODY]) if each in table]
             return _answer({"results": found})
 
         return read
 
     async def _associate(self, request: web.Request) -> web.Response:
         created, errors = 0, []
-        for item in items_of(request["body"], "associations"):
+        for item in items_of(request[BODY], "associations"):
             contact, company = text(item, "contactCRMId", required=True), text(item, "companyCRMId", required=True)
             assert contact is not None, "required"
             assert company is not None, "required"
@@ -147,7 +149,7 @@ class Routes:
     # -- activities -------------------------------------------------------------------------------------------------
 
     async def _log(self, request: web.Request) -> web.Response:
-        body = self._body(request) if self._quirks else check_activity(self._records, request["body"])
+        body = self._body(request) if self._quirks else check_activity(self._records, request[BODY])
         if not body.get("type"):
             raise Refusal("type is required")
         crm_id = self._records.new_id("act")
@@ -165,7 +167,7 @@ class Routes:
     # -- tasks ------------------------------------------------------------------------------------------------------
 
     async def _create_task(self, request: web.Request) -> web.Response:
-        body = self._body(request) if self._quirks else check_task(self._records, request["body"])
+        body = self._body(request) if self._quirks else check_task(self._records, request[BODY])
         if not body.get("subject"):
             raise Refusal("subject is required")
         crm_id = self._records.new_id("t")
@@ -178,7 +180,7 @@ class Routes:
 
     async def _read_tasks(self, request: web.Request) -> web.Response:
         tasks = self._records.tasks
-        return _answer([dict(tasks[each], id=each) for each in ids_of(request["body"]) if each in tasks])
+        return _answer([dict(tasks[each], id=each) for each in ids_of(request[BODY]) if each in tasks])
 
     async def _complete(self, request: web.Request) -> web.Response:
         crm_id = request.match_info["id"]
@@ -188,7 +190,7 @@ class Routes:
 
     async def _complete_many(self, request: web.Request) -> web.Response:
         completed = self._completed(request)
-        known = [each for each in ids_of(request["body"]) if each in self._records.tasks]
+        known = [each for each in ids_of(request[BODY]) if each in self._records.tasks]
         return _answer([self._finish(each, completed) for each in known])
 
     def _completed(self, request: web.Request) -> bool:
@@ -232,9 +234,9 @@ class Routes:
 
     @staticmethod
     def _body(request: web.Request) -> dict[str, Any]:
-        if not isinstance(request["body"], dict):
+        if not isinstance(request[BODY], dict):
             raise Refusal("the body must be an object")
-        return dict(request["body"])
+        return dict(request[BODY])
 
 
 def _key(request: web.Request) -> str | None:

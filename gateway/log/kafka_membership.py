@@ -21,8 +21,10 @@ _OPTIONS = {
     "enable_auto_commit": False,
     # A group without a commit starts at the beginning, but a lost offset must be told: we do both ourselves.
     "auto_offset_reset": "none",
-    "session_timeout_ms": 30_000,
-    "heartbeat_interval_ms": 3_000,
+    # How long the partitions of a member that vanished lie idle: a fault costs seconds. The loop never blocks for
+    # anything near it.
+    "session_timeout_ms": 10_000,
+    "heartbeat_interval_ms": 2_000,
     "rebalance_timeout_ms": round(REBALANCE_S * 1000),
     "max_poll_interval_ms": 600_000,
     # Joining lasts as long as the slowest member takes to give back its partitions.
