@@ -283,11 +283,11 @@ async def test_campaigns_can_be_listed_by_what_is_missing(
 
 
 async def test_campaigns_are_listed_in_pages(store: SqlStore) -> None:
-    for number in range(5):
+    for number in range(6):
         await store.campaigns.put("default", CampaignSettings("", str(number)))
     first, cursor = await store.campaigns.list("default", limit=3)
     second, end = await store.campaigns.list("default", limit=3, cursor=cursor)
-    assert [campaign.id for campaign in first + second] == ["0", "1", "2", "3", "4"]
+    assert [campaign.id for campaign in first + second] == ["0", "1", "2", "3", "4", "5"]
     assert end is None
 
 

@@ -80,6 +80,21 @@ async def test_a_cancelled_transaction_leaves_nothing_and_blocks_nobody(numbers:
     assert await all_numbers(numbers) == [2]
 
 
+async def test_a_commit_that_fails_leaves_nothing_and_the_next_transaction_works(numbers: Database) -> None:
+    async with numbers.begin() as connection:
+        await connection.exec_driver_sql(
+            "CREATE TABLE children (n INTEGER REFERENCES numbers DEFERRABLE INITIALLY DEFERRED)"
+        )
+    with pytest.raises(IntegrityError):
+        async with numbers.begin() as connection:
+            await connection.exec_driver_sql("INSERT INTO children VALUES (7)")
+    async with numbers.begin() as connection:
+        await add(connection, 1)
+    async with numbers.read() as connection:
+        assert (await connection.exec_driver_sql("SELECT * FROM children")).all() == []
+    assert await all_numbers(numbers) == [1]
+
+
 async def test_writers_at_once_all_get_their_turn(numbers: Database) -> None:
     async def write(n: int) -> None:
         async with numbers.begin() as connection:
@@ -230,6 +245,23 @@ async def test_a_transaction_whose_connection_dies_is_unavailable_and_the_next_o
     with pytest.raises(StoreUnavailable):
         async with database.begin() as connection:
             await connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+    async with database.begin() as connection:
+        assert (await connection.exec_driver_sql("SELECT 1")).scalar() == 1
+    await database.close()
+
+
+async def test_a_connection_that_was_closed_while_idle_is_replaced_before_anybody_uses_it(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.fresh()
+    database = await open_database(url)
+    mine = f"FROM pg_stat_activity WHERE datname = '{urlsplit(url).path.removeprefix('/')}'"
+    await asyncio.to_thread(postgres.sql, f"SELECT pg_terminate_backend(pid) {mine}")
+
+    async def gone() -> bool:
+        return await asyncio.to_thread(postgres.sql, f"SELECT 'none' WHERE NOT EXISTS (SELECT {mine})") != ""
+
+    await eventually(gone)
     async with database.begin() as connection:
         assert (await connection.exec_driver_sql("SELECT 1")).scalar() == 1
     await database.close()

@@ -26,6 +26,8 @@ class Configurations:
         self.configuration = Configuration(version=1, workspaces={})
         self.away = False
         self.loads = 0
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def version(self) -> int:
         if self.away:
@@ -34,6 +36,7 @@ class Configurations:
 
     async def load(self) -> Configuration:
         self.loads += 1
+        await self.answers.wait()
         return self.configuration
 
 
@@ -151,6 +154,9 @@ async def test_refreshing_many_times_at_once_loads_once(
     live: LiveConfiguration, configurations: Configurations
 ) -> None:
     configurations.configuration = Configuration(version=2, workspaces={})
-    answers = await asyncio.gather(*(live.refresh() for _ in range(10)))
-    assert {answer.version for answer in answers} == {2}
+    configurations.answers.clear()
+    refreshing = [asyncio.create_task(live.refresh()) for _ in range(10)]
+    await eventually(lambda: configurations.loads == 2)
+    configurations.answers.set()
+    assert {answer.version for answer in await asyncio.gather(*refreshing)} == {2}
     assert configurations.loads == 2
