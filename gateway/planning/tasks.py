@@ -20,8 +20,9 @@ def plan_task(
     owner: OwnerDecision,
     moment: Moment,
 ) -> Planned | Held | Unplannable:
-    """The task a joined event creates. What the event leaves out is taken from its step; a task without subject whose step the
-    campaign does not describe (or describes without title) waits for that."""
+    """The task a joined event creates. What the event leaves out is taken from its step.
+
+    A task without subject whose step the campaign does not describe, or describes without title, waits for that."""
     task = event.parts.task
     if task is None:
         return Unplannable("the event has no task")
