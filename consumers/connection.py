@@ -296,6 +296,8 @@ class CrmConnection:
         """Who may own a record: the list, or that there is none, or that it could not be asked for.
 
         Waits while the gate is closed; a failing answer closes nothing, since only owners depend on it."""
+        if self._users is not None and self._clock.monotonic() < self._users.until:
+            return self._users.known
         async with self._asking:
             if self._users is None or self._clock.monotonic() >= self._users.until:
                 await self.call_slot()

@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-import click
 import typer
 import uvloop
 
@@ -58,7 +57,6 @@ def application(commands: Commands) -> typer.Typer:
         name="gateway",
         help="Carries what happens in sales campaigns into a CRM.",
         add_completion=False,
-        no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
@@ -113,17 +111,16 @@ def application(commands: Commands) -> typer.Typer:
 def invoke(app: typer.Typer, arguments: list[str]) -> int:
     """Runs a command: its exit code, 1 for what cannot be done, 2 for wrong arguments; one line each, no traceback."""
     try:
-        code = app(args=arguments, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
-        return 2
-    except (click.UsageError, ArgumentsError) as error:
-        said = error.format_message() if isinstance(error, click.UsageError) else str(error)
-        print(f"gateway: {said.rstrip('.')}. Try gateway --help.", file=sys.stderr)
+        code = app(args=arguments or ["--help"], standalone_mode=False)
+    except typer.Exit as exit_:
+        return exit_.exit_code
+    except (typer.TyperException, ArgumentsError) as error:
+        said = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        print(f"gateway: {said.rstrip('.')}; see gateway --help", file=sys.stderr)
         return 2
     except GatewayError as error:
         print(f"gateway: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return 130
-    return int(code or 0)
+    return int(code or 0) if arguments else 2

@@ -204,7 +204,7 @@ async def until_stopped(process: Process, work: Callable[[], Awaitable[None]] | 
 async def listen(runner: web.AppRunner, where: Listen, setting: str) -> None:
     """Opens a listener; a busy or impossible address is a SettingsError with one sentence."""
     await runner.setup()
-    site = web.TCPSite(runner, where.host, where.port, shutdown_timeout=10.0)
+    site = web.TCPSite(runner, where.host, where.port)
     try:
         await site.start()
     except OSError as error:

@@ -136,7 +136,7 @@ class KafkaLog:
 
 async def open_kafka(settings: KafkaSettings) -> KafkaLog:
     """The log in that cluster. Raises LogUnavailable, in one sentence, when it does not answer within ten seconds."""
-    quiet_client()
+    quiet_client(opening=True)
     cluster = KafkaCluster(settings)
     await cluster.open()
     producer = SupervisedProducer(settings)
@@ -145,4 +145,5 @@ async def open_kafka(settings: KafkaSettings) -> KafkaLog:
     except BaseException:
         await cluster.close()
         raise
+    quiet_client()
     return KafkaLog(settings, cluster, producer)

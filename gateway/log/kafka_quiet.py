@@ -31,10 +31,12 @@ class Thinned(logging.Handler):
         _logger.warning("Kafka client: %s%s", record.getMessage(), more)
 
 
-def quiet_client() -> None:
-    """Sends the client's warnings through the thinning handler only. Harmless when done before."""
+def quiet_client(*, opening: bool = False) -> None:
+    """Sends the client's warnings through the thinning handler only. Harmless when done before.
+
+    `opening`: none at all, since whoever opens the log says in one sentence what is wrong."""
     client = logging.getLogger(_CLIENT)
-    client.setLevel(logging.WARNING)
+    client.setLevel(logging.CRITICAL if opening else logging.WARNING)
     client.propagate = False
     if not any(isinstance(handler, Thinned) for handler in client.handlers):
         client.addHandler(Thinned(time.monotonic))
