@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.contracts.errors import LogError, SettingsError
+from gateway.contracts.errors import LogError, LogLocked, SettingsError
 from gateway.contracts.log import Partition
-from gateway.log.filelock import FileLock
+from gateway.filelock import FileLock
 
 #: One script a version; `user_version` says how many of them a file has seen.
 SCHEMA = (
@@ -57,7 +57,13 @@ class LogFile:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(path)
+            self._lock = FileLock(
+                path,
+                locked=lambda holder: LogLocked(
+                    f"the log file {path} belongs to another process{holder}: stop it first, "
+                    "or give this one a log of its own"
+                ),
+            )
         except OSError as error:
             raise SettingsError(f"the log cannot be kept in folder {path.parent}: {error.strerror}") from error
         try:

@@ -14,8 +14,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from gateway.contracts.errors import SettingsError, StoreError, StoreUnavailable
-from gateway.store.filelock import FileLock
+from gateway.contracts.errors import SettingsError, StoreError, StoreLocked, StoreUnavailable
+from gateway.filelock import FileLock
 from gateway.store.json import dumps, loads
 
 _READERS = 4
@@ -47,7 +47,13 @@ def open_file(file: Path) -> SqliteFile:
     """Locks the file, its folder made where missing. Raises StoreLocked, or SettingsError where it cannot be used."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(file)
+        lock = FileLock(
+            file,
+            locked=lambda holder: StoreLocked(
+                f"the store file {file} belongs to another process{holder}: talk to that one's admin listener, "
+                "or stop it first"
+            ),
+        )
     except OSError as error:
         raise SettingsError(f"the store file {file} cannot be used: {error.strerror or error}") from None
     pragmas = ("journal_mode=WAL", "synchronous=FULL", f"cache_size=-{_CACHE_KIB}", "foreign_keys=ON")
