@@ -51,6 +51,7 @@ def refused(person: Person) -> Iterator[Happening]:
     text = f"{person.first_name}, a last word."
     contact = _contact(person) | {"crmId": DELETED_CRM_ID}
     data = _data(person, MAPPED) | {"contact": contact, "message": {"id": f"m-{person.number}", "body": text}}
+    del data["company"]  # what is refused is this record alone, and not a link as well
     at = next(moments(Random(person.number)))  # noqa: S311 -- a story, not a secret
     expected = activity(EMAIL, OUTBOUND, MAPPED, text)
     yield Happening(at, person, _event("email.sent", f"{person.number}-1", at, data), expected, refused=True)

@@ -26,15 +26,24 @@ from gateway.demo.report import report
 from gateway.demo.simulator import Doors, Simulator
 from gateway.demo.story import Story, tell
 
-SEED = 7
-SENDING_S = 20.0
-#: Shares of the story after which the CRM goes away, and after which the unmapped identity is mapped.
-AWAY_AT, MAPPED_AT = 0.35, 0.8
-#: How many events are accepted before the CRM comes back.
-AWAY_EVENTS = 400
 DRAINED_WITHIN_S = 90.0
 READING_EVERY_S = 0.25
 INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """How long the story is, and when something happens in it."""
+
+    seed: int = 7
+    #: Of each of the two campaigns.
+    contacts: int = 120
+    sending_s: float = 20.0
+    #: Shares of the story after which the CRM goes away, and after which the forgotten identity is mapped.
+    away_at: float = 0.35
+    mapped_at: float = 0.8
+    #: How many events are accepted before the CRM comes back.
+    away_events: int = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +57,10 @@ class Stage:
     #: Identity → CRM user.
     owners: dict[str, str]
     board: Board
+    plot: Plot
 
 
-async def run_demo(once: bool, tamper: Callable[[DemoCrm], None] | None = None) -> int:
+async def run_demo(once: bool, tamper: Callable[[DemoCrm], None] | None = None, plot: Plot | None = None) -> int:
     """0 when everything was proven, 1 when not. Without `once` it stays up after the verdict, until Ctrl-C.
 
     `tamper` is called with the CRM before the proof: what it spoils has to be found."""
@@ -60,7 +70,7 @@ async def run_demo(once: bool, tamper: Callable[[DemoCrm], None] | None = None) 
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
     code = INTERRUPTED
     try:
-        async with _stage(console) as stage:
+        async with _stage(console, plot or Plot()) as stage:
             code = 0 if await _play(stage, console, tamper) else 1
             if not once:
                 console.print("It stays up; Ctrl-C ends it.")
@@ -71,7 +81,7 @@ async def run_demo(once: bool, tamper: Callable[[DemoCrm], None] | None = None) 
 
 
 @asynccontextmanager
-async def _stage(console: Console) -> AsyncIterator[Stage]:
+async def _stage(console: Console, plot: Plot) -> AsyncIterator[Stage]:
     """A CRM, a gateway and a simulator, connected; all gone at the end, with the folder they used."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-demo-")))
@@ -84,12 +94,12 @@ async def _stage(console: Console) -> AsyncIterator[Stage]:
         await gateway.start()
         console.print(f"CRM      {crm.url}/", f"API      {gateway.admin_url}/v1/status", sep="\n", soft_wrap=True)
         console.print(f"API key  {gateway.admin_key}", highlight=False)
-        story = tell(SEED)
+        story = tell(plot.seed, contacts=plot.contacts)
         doors, owners = await _introduce(gateway, crm)
-        random = Random(SEED)  # noqa: S311 -- which sendings are repeated
-        simulator = Simulator(session, doors, story, random, duration_s=SENDING_S)
+        random = Random(plot.seed)  # noqa: S311 -- which sendings are repeated
+        simulator = Simulator(session, doors, story, random, duration_s=plot.sending_s)
         console.print(_summary(story), highlight=False)
-        yield Stage(session, crm, gateway, simulator, owners, stack.enter_context(Board(console)))
+        yield Stage(session, crm, gateway, simulator, owners, stack.enter_context(Board(console)), plot)
 
 
 async def _introduce(gateway: OwnGateway, crm: DemoCrm) -> tuple[Doors, dict[str, str]]:
@@ -141,15 +151,15 @@ async def _acts(stage: Stage) -> None:
 
 async def _plot(stage: Stage) -> None:
     """The CRM goes away and comes back; the forgotten identity is mapped."""
-    simulator, board = stage.simulator, stage.board
-    await simulator.reached(round(AWAY_AT * simulator.total))
+    simulator, board, plot = stage.simulator, stage.board, stage.plot
+    await simulator.reached(round(plot.away_at * simulator.total))
     await stage.crm.go_away()
     before = len(simulator.sent.accepted)
     board.say("The CRM goes away. The gateway goes on accepting.")
-    await simulator.reached(before + AWAY_EVENTS)
+    await simulator.reached(before + plot.away_events)
     await stage.crm.come_back()
     board.say(f"The CRM is back. Accepted meanwhile: {len(simulator.sent.accepted) - before}.")
-    await simulator.reached(round(MAPPED_AT * simulator.total))
+    await simulator.reached(round(plot.mapped_at * simulator.total))
     identity = native_campaign.UNMAPPED
     await stage.gateway.call("PUT", f"/v1/owners/identities/{identity}", {"crmUserId": stage.owners[identity]})
     board.say(f"{native_campaign.NAMES[identity]}, whose contacts were waiting, is mapped to a CRM user.")
@@ -202,6 +212,5 @@ _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 
 def _summary(story: Story) -> str:
     people = len({each.person.number for each in (*story.webhooks, *story.native)})
-    return (
-        f"Two campaigns: {len(story.webhooks):,} webhooks and {len(story.native):,} native events of {people} contacts."
-    )
+    webhooks, native = len(story.webhooks), len(story.native)
+    return f"Two campaigns with {people} contacts: {webhooks:,} webhooks and {native:,} native events."

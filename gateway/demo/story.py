@@ -24,7 +24,7 @@ class Story:
     native: tuple[Happening, ...]
 
 
-def tell(seed: int, *, contacts: int = 120) -> Story:
+def tell(seed: int, *, contacts: int) -> Story:
     """The story of two campaigns with so many contacts each."""
     random = Random(seed)  # noqa: S311 -- a story, not a secret
     by_webhook = [webhook_campaign.happenings(random, person(number)) for number in range(contacts)]
