@@ -13,6 +13,7 @@ import pytest
 
 from gateway.demo.crm import DemoCrm
 from gateway.demo.show import Plot, run_demo
+from tests.support.pages import README
 
 SHORT = Plot(contacts=10, sending_s=1.0, away_events=40)
 
@@ -70,6 +71,9 @@ async def test_the_command_shows_the_main_job_without_a_terminal(tmp_path: Path)
     assert _number(r"Accepted meanwhile: ([\d,]+)", said) >= 200
     assert _number(r"Two campaigns with ([\d,]+) contacts", said) >= 200
     assert "\x1b" not in said
+    assert {_form(line) for line in README.blocks("text")[0].splitlines()} <= {
+        _form(line) for line in said.splitlines()
+    }
     assert os.listdir(tmp_path) == []
 
 
@@ -97,6 +101,11 @@ async def _until(stream: asyncio.StreamReader, text: str) -> str:
             if text in line.decode():
                 return line.decode()
     raise AssertionError(f"the demo never said {text!r}")
+
+
+def _form(line: str) -> str:
+    """A line without its numbers, blanks and keys: what stays from run to run."""
+    return re.sub(r"[\d,]+|\s+|(?<=API key  ).*", " ", line)
 
 
 def _number(pattern: str, text: str) -> int:
