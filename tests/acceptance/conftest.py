@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.demo.crm import DemoCrm
 from tests.support.gateway import GatewayProcesses
+from tests.support.kafka import KafkaServer, require_kafka
 
 
 @pytest.fixture
@@ -25,3 +26,13 @@ async def gateway(tmp_path: Path) -> AsyncIterator[GatewayProcesses]:
     """A gateway of one process, not started yet."""
     async with GatewayProcesses(tmp_path) as processes:
         yield processes
+
+
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """A broker for one module alone: its gateways use the topics and groups of a real installation."""
+    require_kafka()
+    server = KafkaServer(tmp_path_factory.mktemp("own-kafka"))
+    server.start()
+    yield server
+    server.stop()

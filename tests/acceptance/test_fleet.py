@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,12 @@ from gateway.demo.crm import DemoCrm
 from tests.acceptance.test_kill import doubted
 from tests.support.eventually import eventually
 from tests.support.gateway import GatewayProcesses, message
-from tests.support.kafka import KafkaServer, require_kafka
+from tests.support.kafka import KafkaServer
 from tests.support.postgres import PostgresServer
 from tests.support.verdict import verdict
 
 CONTACTS, STEPS, BATCH = 60, 25, 50
 CONSUMERS = ("consume-1", "consume-2")
-
-
-@pytest.fixture(scope="module")
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """A broker of its own: these tests use the topics and groups of a real installation."""
-    require_kafka()
-    server = KafkaServer(tmp_path_factory.mktemp("fleet-kafka"))
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
