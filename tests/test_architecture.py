@@ -122,9 +122,11 @@ def test_a_module_can_be_read_at_a_sitting() -> None:
 
 
 def test_a_function_fits_a_screen() -> None:
+    """Migrations are lists of columns, written once and never changed."""
     long = {
         f"{module}: {function.name}": length
-        for module in MODULES.values()
+        for name, module in MODULES.items()
+        if not under(name, "gateway.store.migrations")
         for function in module.functions()
         if (length := (function.end_lineno or 0) - function.lineno + 1) > FUNCTION_LINES_MAX
     }
