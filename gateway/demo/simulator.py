@@ -80,7 +80,7 @@ class Simulator:
             await self._progress.wait()
 
     async def _send_webhooks(self, happenings: Sequence[Happening]) -> None:
-        sendings = _with_repetitions([(each,) for each in happenings], self._random)
+        sendings = with_repetitions([(each,) for each in happenings], self._random)
         async for (happening,), repeated in self._paced(sendings):
             answer = await self._post(
                 self._doors.webhook_url,
@@ -90,7 +90,7 @@ class Simulator:
             self._keep((happening,), answer["events"], repeated)
 
     async def _send_batches(self, happenings: Sequence[Happening]) -> None:
-        sendings = _with_repetitions(list(_batches(happenings, self._random)), self._random)
+        sendings = with_repetitions(list(_batches(happenings, self._random)), self._random)
         async for batch, repeated in self._paced(sendings):
             answer = await self._post(
                 self._doors.events_url,
@@ -149,7 +149,7 @@ def _batches(happenings: Sequence[Happening], random: Random) -> Iterator[Sequen
         yield batch
 
 
-def _with_repetitions(batches: Sequence[Sequence[Happening]], random: Random) -> list[_Sending]:
+def with_repetitions(batches: Sequence[Sequence[Happening]], random: Random) -> list[_Sending]:
     """Everything in its order, and some of it once more a little later."""
     placed = [(place, False, batch) for place, batch in enumerate(batches)]
     placed += [
