@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Row as Found
-from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.deliveries import (
@@ -26,7 +26,7 @@ from gateway.contracts.states import Reason, State
 from gateway.store import queues
 from gateway.store.delivery_tables import attempts, ledger, waiting_entries
 from gateway.store.generations import overtaken
-from gateway.store.ledger_rows import locked_rows, new_values, row_of
+from gateway.store.ledger_rows import IN_MAX, locked_rows, new_values, row_of
 from gateway.store.upserts import insert
 
 _Contact = tuple[str, str, str]
@@ -90,12 +90,17 @@ async def _claimed_contacts(connection: AsyncConnection, contacts: set[_Contact]
     columns = (ledger.c.workspace, ledger.c.target, ledger.c.contact_key)
     taken: set[_Contact] = set()
     ordered = sorted(contacts)
-    for start in range(0, len(ordered), 200):
+    for start in range(0, len(ordered), IN_MAX):
+        # Column by column: SQLite reads the whole table for an IN of rows. What is found besides is left out below.
+        workspaces, targets, keys = (set(names) for names in zip(*ordered[start : start + IN_MAX], strict=True))
         statement = select(*columns).where(
-            ledger.c.claim.is_not(None), tuple_(*columns).in_(ordered[start : start + 200])
+            ledger.c.claim.is_not(None),
+            ledger.c.workspace.in_(workspaces),
+            ledger.c.target.in_(targets),
+            ledger.c.contact_key.in_(keys),
         )
         taken |= {(row.workspace, row.target, row.contact_key) for row in await connection.execute(statement)}
-    return taken
+    return taken & contacts
 
 
 def _claim_values(claim: Claim) -> dict[str, Any]:
@@ -115,11 +120,8 @@ async def _insert(connection: AsyncConnection, claims: list[Claim]) -> dict[str,
     if not claims:
         return {}
     rows = [new_values(claim.delivery, claim.at) | _claim_values(claim) for claim in claims]
-    made: set[str] = set()
-    # Thirty columns a row: a statement may have some thousands of parameters.
-    for start in range(0, len(rows), 100):
-        statement = insert(connection, ledger).values(rows[start : start + 100]).on_conflict_do_nothing()
-        made |= set((await connection.execute(statement.returning(ledger.c.id))).scalars())
+    statement = insert(connection, ledger).on_conflict_do_nothing().returning(ledger.c.id)
+    made = set((await connection.execute(statement, rows)).scalars())
     return {claim.delivery.id: Claimed(_new_row(claim)) for claim in claims if claim.delivery.id in made}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.deliveries import DeadLetter, Delivery, Learned, WantedUpdate
@@ -14,6 +14,7 @@ from gateway.contracts.log import Partition, Position
 from gateway.store.dead_letters import bury_in
 from gateway.store.delivery_tables import contact_updates
 from gateway.store.engine import Database
+from gateway.store.ledger_rows import IN_MAX
 from gateway.store.upserts import insert
 
 
@@ -122,10 +123,12 @@ async def want(connection: AsyncConnection, ended: Sequence[tuple[Delivery, Lear
 async def _known(connection: AsyncConnection, names: list[tuple[str, str]]) -> dict[tuple[str, str], Any]:
     c = contact_updates.c
     found: dict[tuple[str, str], Any] = {}
-    for start in range(0, len(names), 200):
+    for start in range(0, len(names), IN_MAX):
+        # Column by column: SQLite reads the whole table for an IN of rows. What is found besides does no harm.
+        workspaces, keys = (set(values) for values in zip(*names[start : start + IN_MAX], strict=True))
         statement = (
             select(c.workspace, c.contact_key, c.crm_id, c.fields, c.version, c.written_version)
-            .where(tuple_(c.workspace, c.contact_key).in_(names[start : start + 200]))
+            .where(c.workspace.in_(workspaces), c.contact_key.in_(keys))
             .order_by(c.workspace, c.contact_key)
             .with_for_update()
         )

@@ -55,9 +55,8 @@ class EventIndex:
         # One order for all, so that two processes never wait for each other.
         ordered = [rows[name] for name in sorted(rows)]
         async with self._database.begin() as connection:
-            for start in range(0, len(ordered), 200):
-                statement = insert(connection, event_index).values(ordered[start : start + 200])
-                await connection.execute(statement.on_conflict_do_nothing(index_elements=["event"]))
+            statement = insert(connection, event_index).on_conflict_do_nothing(index_elements=["event"])
+            await connection.execute(statement, ordered)
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
         """Adds dead letters that have no delivery. Idempotent by id."""

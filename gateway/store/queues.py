@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, tuple_, update
+from sqlalchemy import Column, ColumnElement, bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.deliveries import Hold, Join
 from gateway.store.delivery_tables import ledger, waiting_entries, waiting_queues
+from gateway.store.ledger_rows import IN_MAX
 from gateway.store.texts import pack_headers, storable
 from gateway.store.upserts import insert
 
@@ -24,16 +25,17 @@ async def heads(connection: AsyncConnection, names: Collection[QueueName]) -> di
     """The first entries of those of the queues that are not empty, locked until the transaction ends."""
     found: dict[QueueName, int] = {}
     ordered = sorted(set(names))
-    for start in range(0, len(ordered), 200):
-        statement = (
-            select(*_NAME, waiting_queues.c.head)
-            .where(tuple_(*_NAME).in_(ordered[start : start + 200]))
-            .order_by(*_NAME)
-            .with_for_update()
-        )
+    for start in range(0, len(ordered), IN_MAX):
+        named = _among(_NAME, ordered[start : start + IN_MAX])
+        statement = select(*_NAME, waiting_queues.c.head).where(*named).order_by(*_NAME).with_for_update()
         rows = await connection.execute(statement)
         found |= {(row.workspace, row.target, row.queue): row.head for row in rows}
-    return found
+    return {name: found[name] for name in ordered if name in found}
+
+
+def _among(columns: tuple[Column[Any], ...], names: Sequence[QueueName]) -> list[ColumnElement[bool]]:
+    """Column by column: SQLite reads the whole table for an IN of rows. More may be found than was named."""
+    return [column.in_(set(values)) for column, values in zip(columns, zip(*names, strict=True), strict=True)]
 
 
 async def add(connection: AsyncConnection, join: Join, *, empty: bool) -> None:
@@ -92,13 +94,21 @@ async def remove(connection: AsyncConnection, entries: dict[int, QueueName], at:
     await connection.execute(delete(waiting_entries).where(waiting_entries.c.number.in_(list(entries))))
     followers = await connection.execute(
         select(*_ENTRY_NAME, func.min(waiting_entries.c.number).label("head"))
-        .where(tuple_(*_ENTRY_NAME).in_(names))
+        .where(*_among(_ENTRY_NAME, names))
         .group_by(*_ENTRY_NAME)
     )
-    following = {(row.workspace, row.target, row.queue): row.head for row in followers}
+    heads_left = {(row.workspace, row.target, row.queue): row.head for row in followers}
+    following = {name: heads_left[name] for name in names if name in heads_left}
     cleared = [name for name in names if name not in following]
     if cleared:
-        await connection.execute(delete(waiting_queues).where(tuple_(*_NAME).in_(cleared)))
+        await connection.execute(
+            delete(waiting_queues).where(
+                waiting_queues.c.workspace == bindparam("w"),
+                waiting_queues.c.target == bindparam("t"),
+                waiting_queues.c.queue == bindparam("q"),
+            ),
+            [{"w": name[0], "t": name[1], "q": name[2]} for name in cleared],
+        )
     if following:
         await _advance(connection, following, at)
 
