@@ -61,7 +61,8 @@ class Connections(Mapping[str, CrmConnection]):
         """Notes the gates whenever one changes, and now and then; for ever."""
         while True:
             self._changed.clear()
-            for name, connection in self._connections.items():
+            # A copy: while a note is written, a workspace may appear.
+            for name, connection in list(self._connections.items()):
                 note = connection.note()
                 self._metrics.gate_open.labels(name).set(1 if connection.gate.is_open else 0)
                 with suppress(StoreUnavailable):  # the next round says it again

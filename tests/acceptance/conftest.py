@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from gateway.demo.crm import DemoCrm
 from tests.support.gateway import GatewayProcesses
 from tests.support.kafka import KafkaServer, require_kafka
+from tests.support.workspace import Workspace, new_workspace
 
 
 @pytest.fixture
@@ -36,3 +38,19 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]
     server.start()
     yield server
     server.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[GatewayProcesses]:
+    """One gateway for all tests of a module, each in a workspace of its own. Such a module's tests share its loop."""
+    async with GatewayProcesses(tmp_path_factory.mktemp("started")) as processes:
+        processes.start()
+        await processes.ready()
+        yield processes
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def workspace(started: GatewayProcesses) -> AsyncIterator[Workspace]:
+    """A workspace of that gateway, connected to a CRM of its own."""
+    async with new_workspace(started) as workspace:
+        yield workspace

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from tests.support.eventually import eventually
 
@@ -25,6 +29,29 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a listener said."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def problem(self) -> Any:
+        """The problem document that every refusal is."""
+        assert self.headers["Content-Type"].split(";")[0] == "application/problem+json", (self.status, self.text)
+        document = self.document
+        assert document["status"] == self.status
+        assert document["title"]
+        assert document["detail"]
+        return document
 
 
 class GatewayProcesses:
@@ -109,6 +136,28 @@ class GatewayProcesses:
         await eventually(is_ready, within_s=within_s)
 
     # -- calls ------------------------------------------------------------------------------------------------------
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = ADMIN_KEY,
+        public: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One call of a listener: bytes go as they are, anything else as JSON. `path` is encoded already."""
+        port = self.public if public else self.admin
+        text = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        # As a file, because the client warns of bytes as long as some of these.
+        data = None if text is None else io.BytesIO(text)
+        sent = ({"x-api-key": key} if key is not None else {}) | dict(headers or {})
+        if data is not None and not any(name.lower() == "content-type" for name in sent):
+            sent["Content-Type"] = "application/json"
+        url = URL(f"http://127.0.0.1:{port}{path}", encoded=True)
+        async with self.session.request(method, url, data=data, headers=sent) as answer:
+            return Answer(answer.status, answer.headers, await answer.text())
 
     async def api(
         self,
