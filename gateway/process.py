@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import socket
@@ -144,6 +145,7 @@ async def serve_until_stopped(process: Process, beside: Callable[[], Awaitable[N
             stack.push_async_callback(runner.cleanup)
             await listen(runner, where, name)
         process.state.ready = True
+        calm_collector()
         log.info("ready", public=str(settings.public_listen), admin=str(settings.admin_listen), process=process.name)
         await until_stopped(process, beside)
         process.state.ready = False
@@ -159,6 +161,7 @@ async def consume_until_stopped(process: Process, work: Callable[[], Awaitable[N
             stack.push_async_callback(runner.cleanup)
             await listen(runner, where, "CAMPAIGN_CONSUME_LISTEN")
         process.state.ready = True
+        calm_collector()
         log.info("ready", health=str(where) if where else None, process=process.name)
         await until_stopped(process, work)
     return 0
@@ -178,6 +181,16 @@ def _health_app(process: Process) -> web.Application:
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     return app
+
+
+def calm_collector() -> None:
+    """Leaves what lives as long as the process out of garbage collection, and collects less often.
+
+    A burst of requests makes many objects that die at once by themselves; looking through everything for cycles each
+    seven hundred of them was a sixth of the receiver's time (bench/receive.py)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 async def until_stopped(process: Process, work: Callable[[], Awaitable[None]] | None) -> None:
