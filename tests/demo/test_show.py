@@ -105,7 +105,7 @@ async def _until(stream: asyncio.StreamReader, text: str) -> str:
 
 def _form(line: str) -> str:
     """A line without its numbers, blanks and keys: what stays from run to run."""
-    return re.sub(r"[\d,]+|\s+|(?<=API key  ).*", " ", line)
+    return re.sub(r"[\d,]+|\s+", " ", re.sub(r"^API key .*", "API key", line))
 
 
 def _number(pattern: str, text: str) -> int:
