@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
-from gateway.store.live import LiveConfiguration
 
 from consumers.activities import ActivityPlanner
 from consumers.connection import OpenCrm
@@ -27,6 +26,7 @@ from gateway.contracts.clock import Clock
 from gateway.contracts.log import EventLog
 from gateway.contracts.states import Target
 from gateway.contracts.store import Store
+from gateway.store.live import LiveConfiguration
 from gateway.telemetry import Metrics, RateLimitedLog
 
 log = structlog.get_logger(__name__)

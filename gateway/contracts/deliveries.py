@@ -117,7 +117,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyThere:
-    """The row exists and is not to be claimed: settled, waiting, held in doubt, or claimed by somebody (`row.claim`)."""
+    """The row exists and is not to be claimed: settled, waiting, in doubt, or claimed by somebody (`row.claim`)."""
 
     row: Row
 

@@ -134,7 +134,7 @@ class EventLog(Protocol):
     async def append(self, topic: str, records: Sequence[NewRecord]) -> list[Position]:
         """Returns once every record is durable, with their positions in the order given.
 
-        Raises TopicMissing, LogUnavailable (some may be durable all the same: the ids make that harmless), LogClosed."""
+        Raises TopicMissing, LogClosed, LogUnavailable (some may be durable then: the ids make that harmless)."""
         ...
 
     async def consumer(self, group: str, *, on_revoked: OnRevoked, on_assigned: OnAssigned) -> GroupConsumer:
