@@ -94,3 +94,39 @@ async def test_stopping_one_consumer_moves_its_work_without_a_doubled_call(
     assert await doubted(fleet) == 0
     assert await fleet.terminate("consume-2") == 0
     assert await fleet.terminate("serve") == 0
+
+
+@pytest.mark.timeout(240)
+async def test_storage_may_go_away_and_come_back_while_events_arrive(
+    fleet: GatewayProcesses, crm: DemoCrm, own_kafka: KafkaServer, postgres: PostgresServer
+) -> None:
+    await start(fleet)
+    await fleet.connect(crm.url, crm.key)
+    events = [message(contact, step) for step in range(STEPS) for contact in range(CONTACTS)]
+    sent: set[str] = set()
+
+    async def send_all() -> None:
+        for begin in range(0, len(events), BATCH):
+            await fleet.send_until_accepted(events[begin : begin + BATCH], within_s=120)
+            sent.update(event["id"] for event in events[begin : begin + BATCH])
+
+    crm.latency_s = 0.02
+    sending = asyncio.create_task(send_all())
+    await eventually(lambda: len(crm.records.activities) > 50, within_s=60)
+    await asyncio.to_thread(postgres.stop)
+    accepted = len(sent)
+    await eventually(lambda: len(sent) > accepted or sending.done(), within_s=60)  # the door needs no store
+    await asyncio.to_thread(postgres.start)
+    delivered = len(crm.records.activities)
+    await eventually(lambda: len(crm.records.activities) > delivered + 50, within_s=60)
+    await asyncio.to_thread(own_kafka.kill)
+    await asyncio.to_thread(own_kafka.start)
+    await sending
+    await fleet.drained(within_s=120)
+
+    found = verdict(sent, crm.records.activities.values())
+    assert not found.lost
+    assert found.inversions == 0
+    assert found.copies <= await doubted(fleet)
+    for name in ("serve", *CONSUMERS):
+        assert fleet.processes[name].poll() is None, "nobody died of it"
