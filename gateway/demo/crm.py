@@ -43,6 +43,7 @@ class DemoCrm:
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._leaving = False
         self._host, self.port = "127.0.0.1", 0
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
@@ -73,6 +74,7 @@ class DemoCrm:
         site, self._site = self._site, None
         if site is None or self._runner is None:
             return
+        self._leaving = True
         await site.stop()
         await self._idle.wait()
         assert self._runner.server is not None, "the runner was set up"
@@ -89,7 +91,7 @@ class DemoCrm:
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise SettingsError(f"the demo CRM cannot listen on {self._host}:{self.port}: {reason.lower()}") from None
-        self._site = site
+        self._site, self._leaving = site, False
         self.port = self._runner.addresses[-1][1]
 
     # -- every request ----------------------------------------------------------------------------------------------
@@ -98,6 +100,9 @@ class DemoCrm:
     async def _door(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path == "/":
             return await handler(request)
+        if self._leaving:
+            # It came over a connection kept alive, after the last one that is still finished.
+            return _error("the CRM is going away", 503)
         self.calls += 1
         self._running += 1
         self.most_at_once = max(self.most_at_once, self._running)
