@@ -112,7 +112,8 @@ async def _introduce(gateway: OwnGateway, crm: DemoCrm) -> tuple[Doors, dict[str
     names = native_campaign.NAMES | {webhook_campaign.IDENTITY: webhook_campaign.IDENTITY_NAME}
     owners = {identity: by_name[name] for identity, name in names.items()}
     for identity in (webhook_campaign.IDENTITY, native_campaign.MAPPED):
-        await gateway.call("PUT", f"/v1/owners/identities/{identity}", {"crmUserId": owners[identity]})
+        entry = {"crmUserId": owners[identity], "name": names[identity]}
+        await gateway.call("PUT", f"/v1/owners/identities/{identity}", entry)
     await gateway.call("PUT", f"/v1/sources/{webhook_campaign.SOURCE}", {"type": "enginy", "secret": secret})
     campaign = {"name": webhook_campaign.CAMPAIGN_NAME, "identityId": webhook_campaign.IDENTITY}
     await gateway.call("PUT", f"/v1/campaigns/{webhook_campaign.CAMPAIGN_ID}", campaign)
