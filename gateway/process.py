@@ -129,7 +129,7 @@ async def serve_until_stopped(process: Process, beside: Callable[[], Awaitable[N
                     clock=process.clock,
                     metrics=process.metrics,
                     state=process.state,
-                    open_crm=process.open_crm("probe"),
+                    open_crm=process.open_crm,
                     public_url=settings.public_url,
                     public_listen=str(settings.public_listen),
                     crm_allow_http=settings.crm_allow_http,

@@ -120,5 +120,6 @@ ROUTES = (
         get_dead_letter,
         Scope.READ,
         answer=WholeDeadLetter,
+        reserved=("causes", "requeue", "discard"),
     ),
 )

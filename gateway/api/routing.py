@@ -65,6 +65,8 @@ class Route:
     in_workspace: bool = True
     #: Parameters of the path that take one of a few values.
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: What no `{id}` of the path is: words that name calls of a later version.
+    reserved: tuple[str, ...] = ()
 
 
 def resource_path(route: Route) -> str:
@@ -72,7 +74,8 @@ def resource_path(route: Route) -> str:
 
     def pattern(found: re.Match[str]) -> str:
         name = found[1]
-        allowed = "|".join(map(re.escape, route.choices.get(name, ()))) or "[^/]+"
+        other = f"(?!(?:{'|'.join(map(re.escape, route.reserved))})$)" if route.reserved else ""
+        allowed = "|".join(map(re.escape, route.choices.get(name, ()))) or f"{other}[^/]+"
         return f"{{{name}:{allowed}}}"
 
     return re.sub(r"{(\w+)}", pattern, route.path)

@@ -144,7 +144,7 @@ def _sentence(error: CrmError, connection: Connection) -> str:
 
 @asynccontextmanager
 async def _client(services: Services, workspace: str, connection: Connection) -> AsyncIterator[CrmClient]:
-    client = services.open_crm(connection, services.workspace(workspace).policies.limits)
+    client = services.open_crm(workspace)(connection, services.workspace(workspace).policies.limits)
     try:
         yield client
     finally:

@@ -70,7 +70,8 @@ class Services:
     clock: Clock
     metrics: Exposition
     state: ProcessState
-    open_crm: Callable[[Connection, Limits], CrmClient]
+    #: Of a workspace: how its CRM is reached.
+    open_crm: Callable[[str], Callable[[Connection, Limits], CrmClient]]
     #: Where senders reach the public listener: the setting, else made from the address it listens on.
     public_url: str | None = None
     public_listen: str = "127.0.0.1:8080"

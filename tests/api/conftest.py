@@ -152,7 +152,7 @@ async def services(tmp_path: Path, migrated_store: Path, clock: ManualClock) -> 
             clock=clock,
             metrics=Metrics(),
             state=State(),
-            open_crm=client,
+            open_crm=lambda _: client,
             public_url="https://events.example",
             admin_key_hash=key_hash(ADMIN_KEY),
         )
