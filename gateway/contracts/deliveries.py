@@ -41,7 +41,9 @@ class Ownership:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call as the ledger keeps it. `answer`: the CRM's words, cut to 2,000 characters, secrets removed."""
+    """One call as the ledger keeps it. `answer`: the CRM's words, cut to 2,000 characters, secrets removed.
+
+    `crm_id`: the record that it made after its claim was lost, as far as the ledger was told."""
 
     at: datetime
     method: str
@@ -50,6 +52,7 @@ class Attempt:
     duration_ms: float
     error: str | None = None
     answer: str | None = None
+    crm_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class Waiting(Protocol):
         self, workspace: str, partitions: Collection[Partition], *, now: datetime, queues_max: int
     ) -> list[QueueHead]:
         """Heads that may go on: their subject's or the policies' version is newer than judged by, their hold has
-        expired, or they wait for nothing but the entry before them, which is gone. Oldest first."""
+        expired, or the entry before them is gone, so that their own hold may be out of date. Oldest first."""
         ...
 
 

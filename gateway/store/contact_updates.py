@@ -14,7 +14,7 @@ from gateway.contracts.log import Partition, Position
 from gateway.store.dead_letters import bury_in
 from gateway.store.delivery_tables import contact_updates
 from gateway.store.engine import Database
-from gateway.store.ledger_rows import IN_MAX
+from gateway.store.membership import one_of
 from gateway.store.upserts import insert
 
 
@@ -53,6 +53,8 @@ class ContactUpdates:
 
     async def written(self, updates: Sequence[WantedUpdate]) -> None:
         """These versions stand in the CRM."""
+        if not updates:
+            return
         async with self._database.begin() as connection:
             await _mark(connection, updates)
 
@@ -109,28 +111,26 @@ async def want(connection: AsyncConnection, ended: Sequence[tuple[Delivery, Lear
                 "offset": delivery.position.offset,
             }
         )
-    for start in range(0, len(rows), 100):
-        statement = insert(connection, contact_updates).values(rows[start : start + 100])
+    if rows:
+        statement = insert(connection, contact_updates)
         changed = {
             name: statement.excluded[name]
             for name in ("crm_id", "fields", "version", "event", "topic", "partition", "offset")
         }
         await connection.execute(
-            statement.on_conflict_do_update(index_elements=list(contact_updates.primary_key), set_=changed)
+            statement.on_conflict_do_update(index_elements=list(contact_updates.primary_key), set_=changed), rows
         )
 
 
 async def _known(connection: AsyncConnection, names: list[tuple[str, str]]) -> dict[tuple[str, str], Any]:
     c = contact_updates.c
-    found: dict[tuple[str, str], Any] = {}
-    for start in range(0, len(names), IN_MAX):
-        # Column by column: SQLite reads the whole table for an IN of rows. What is found besides does no harm.
-        workspaces, keys = (set(values) for values in zip(*names[start : start + IN_MAX], strict=True))
-        statement = (
-            select(c.workspace, c.contact_key, c.crm_id, c.fields, c.version, c.written_version)
-            .where(c.workspace.in_(workspaces), c.contact_key.in_(keys))
-            .order_by(c.workspace, c.contact_key)
-            .with_for_update()
+    statement = (
+        select(c.workspace, c.contact_key, c.crm_id, c.fields, c.version, c.written_version)
+        .where(
+            one_of(connection, c.workspace, {workspace for workspace, _ in names}),
+            one_of(connection, c.contact_key, {key for _, key in names}),
         )
-        found |= {(row.workspace, row.contact_key): row for row in await connection.execute(statement)}
-    return found
+        .order_by(c.workspace, c.contact_key)
+        .with_for_update()
+    )
+    return {(row.workspace, row.contact_key): row for row in await connection.execute(statement)}

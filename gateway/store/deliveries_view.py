@@ -20,6 +20,8 @@ from gateway.store import cursors
 from gateway.store.delivery_tables import attempts, contact_updates, event_index, ledger
 from gateway.store.engine import Database
 
+#: Spelled as in its index, so that the database sees that it may use it.
+_OPEN = ledger.c.state != literal(State.DELIVERED.value, literal_execute=True)
 ACCEPTED, DIFFERENCE = "accepted", "difference"
 
 
@@ -107,9 +109,7 @@ class DeliveriesView:
         """How many rows stand in each state but `delivered`, by target: cheap however long the ledger is."""
         c = ledger.c
         statement = (
-            select(c.target, c.state, func.count())
-            .where(c.workspace == workspace, c.state != State.DELIVERED.value)
-            .group_by(c.target, c.state)
+            select(c.target, c.state, func.count()).where(c.workspace == workspace, _OPEN).group_by(c.target, c.state)
         )
         counted: dict[Target, dict[State, int]] = {}
         async with self._database.read() as connection:
@@ -211,6 +211,8 @@ def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
     for name in ("state", "target", "event", "reason", "campaign", "contact", "source"):
         if (value := getattr(wanted, name)) is not None:
             conditions.append(c[name] == str(value))
+    if wanted.state not in (None, State.DELIVERED):
+        conditions.append(_OPEN)
     if wanted.doubted is not None:
         conditions.append(c.doubted >= wanted.doubted if wanted.doubted else c.doubted == 0)
     if wanted.start is not None:
@@ -225,7 +227,8 @@ async def _attempts(connection: AsyncConnection, deliveries: list[str]) -> dict[
     if deliveries:
         statement = select(attempts).where(attempts.c.delivery.in_(deliveries)).order_by(attempts.c.number)
         for row in await connection.execute(statement):
-            attempt = Attempt(row.at, row.method, row.path, row.status, row.duration_us / 1000, row.error, row.answer)
+            duration_ms = row.duration_us / 1000
+            attempt = Attempt(row.at, row.method, row.path, row.status, duration_ms, row.error, row.answer, row.crm_id)
             made.setdefault(row.delivery, []).append(attempt)
     return made
 

@@ -72,12 +72,14 @@ Index(
     sqlite_where=ledger.c.claim.is_not(None),
     postgresql_where=ledger.c.claim.is_not(None),
 )
-#: What is not delivered is counted by the status every second, and is little of the whole.
+#: What is not delivered is counted by the status every second and listed by its state, and is little of the whole.
 Index(
     "ix_ledger_open",
     ledger.c.workspace,
-    ledger.c.target,
     ledger.c.state,
+    ledger.c.target,
+    ledger.c.created_at,
+    ledger.c.id,
     sqlite_where=ledger.c.state != "delivered",
     postgresql_where=ledger.c.state != "delivered",
 )
@@ -102,6 +104,8 @@ attempts = Table(
     Column("duration_us", BigInteger, nullable=False),
     Column("error", Text),
     Column("answer", Text),
+    #: The record that an answer named which came after the claim was lost.
+    Column("crm_id", Text),
 )
 
 #: A queue has a row while it is not empty: what its first entry waits for.
@@ -113,14 +117,14 @@ waiting_queues = Table(
     Column("queue", Text, primary_key=True),
     Column("topic", Text, nullable=False),
     Column("partition", Integer, nullable=False),
-    #: The first entry.
+    #: The first entry. Topic and partition are those of its record: its owner is who runs it.
     Column("head", BigInteger, nullable=False),
-    #: None: the head waited only for the entry before it, and is due.
+    #: What it waits for; None: it is due. Whoever raises the subject empties this in the same transaction.
     Column("subject", Text),
-    Column("subject_version", BigInteger, nullable=False),
-    Column("policy_version", BigInteger, nullable=False),
     Column("expires_at", UtcTime),
-    Index("ix_waiting_queues_owner", "topic", "partition", "head"),
+    # What is due is found without a look at what is not, oldest first.
+    Index("ix_waiting_queues_subject", "workspace", "subject", "head"),
+    Index("ix_waiting_queues_expires_at", "workspace", "expires_at"),
 )
 
 waiting_entries = Table(
@@ -216,6 +220,8 @@ gates = Table(
     Column("state", String(16), nullable=False),
     Column("until", UtcTime),
     Column("reason", Text),
+    #: JSON: the targets that the CRM has no call for.
+    Column("not_offered", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
 )
 
@@ -236,6 +242,8 @@ event_index = Table(
     Column("topic", Text, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),
+    #: JSON: what the sender calls those whom the event names.
+    Column("names", Text),
     Index("ix_event_index_newest", "workspace", "accepted_at", "event"),
     Index("ix_event_index_source", "workspace", "source", "accepted_at"),
 )

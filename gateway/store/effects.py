@@ -14,7 +14,7 @@ from gateway.contracts.clock import Clock
 from gateway.contracts.deliveries import Effect, EffectClaim, EffectEnd
 from gateway.store.delivery_tables import effects
 from gateway.store.engine import Database
-from gateway.store.ledger_rows import parts
+from gateway.store.membership import one_of
 from gateway.store.upserts import insert
 
 
@@ -74,16 +74,13 @@ async def _add_missing(connection: AsyncConnection, claims: list[EffectClaim]) -
         # One order for all, so that two processes never wait for each other.
         for claim in sorted(claims, key=lambda claim: claim.id)
     ]
-    for start in range(0, len(rows), 500):
-        await connection.execute(insert(connection, effects).values(rows[start : start + 500]).on_conflict_do_nothing())
+    if rows:
+        await connection.execute(insert(connection, effects).on_conflict_do_nothing(), rows)
 
 
 async def _locked(connection: AsyncConnection, ids: list[str]) -> dict[str, Found[Any]]:
-    rows: dict[str, Found[Any]] = {}
-    for part in parts(ids):
-        statement = select(effects).where(effects.c.id.in_(part)).order_by(effects.c.id).with_for_update()
-        rows |= {row.id: row for row in await connection.execute(statement)}
-    return rows
+    statement = select(effects).where(one_of(connection, effects.c.id, ids)).order_by(effects.c.id).with_for_update()
+    return {row.id: row for row in await connection.execute(statement)}
 
 
 async def _end(

@@ -14,6 +14,7 @@ from gateway.contracts.states import Target
 from gateway.store.dead_letters import bury_in
 from gateway.store.delivery_tables import event_index
 from gateway.store.engine import Database
+from gateway.store.json import dumps, loads
 from gateway.store.upserts import insert
 
 
@@ -33,6 +34,8 @@ class EventIndex:
 
     async def add(self, events: Sequence[IndexedEvent]) -> None:
         """Adds what is new; an event that is there keeps its first record."""
+        if not events:
+            return
         rows = {
             event.event: {
                 "event": event.event,
@@ -49,6 +52,7 @@ class EventIndex:
                 "topic": event.position.topic,
                 "partition": event.position.partition,
                 "offset": event.position.offset,
+                "names": dumps(dict(event.names)) if event.names else None,
             }
             for event in reversed(events)
         }
@@ -84,6 +88,7 @@ class EventIndex:
             occurred_at=row.occurred_at,
             accepted_at=row.accepted_at,
             position=Position(row.topic, row.partition, row.offset),
+            names=loads(row.names) if row.names else {},
         )
 
     async def accounts(self, workspace: str, sources: Collection[str], *, since: datetime) -> dict[str, SourceAccount]:

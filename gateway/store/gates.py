@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 
+from gateway.contracts.states import Target
 from gateway.contracts.store import GateNote
 from gateway.store.delivery_tables import gates
 from gateway.store.engine import Database
+from gateway.store.json import dumps, loads
 from gateway.store.texts import storable
 from gateway.store.upserts import insert
 
@@ -25,6 +28,7 @@ class Gates:
     async def note(self, workspace: str, process: str, note: GateNote, at: datetime) -> None:
         """Keeps the note of this process."""
         values = {"state": note.state, "until": note.until, "reason": storable(note.reason), "at": at}
+        values["not_offered"] = dumps(sorted(note.not_offered))
         async with self._database.begin() as connection:
             statement = insert(connection, gates).values(workspace=workspace, process=process, **values)
             await connection.execute(
@@ -36,4 +40,8 @@ class Gates:
         """What every process last said."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(gates).where(gates.c.workspace == workspace))
-            return [(row.process, GateNote(row.state, row.until, row.reason), row.at) for row in rows]
+            return [(row.process, _note(row), row.at) for row in rows]
+
+
+def _note(row: Row[Any]) -> GateNote:
+    return GateNote(row.state, row.until, row.reason, frozenset(map(Target, loads(row.not_offered))))

@@ -23,7 +23,8 @@ from gateway.contracts.event_types import EVENT_TYPES, TASK_CREATED, Direction
 from gateway.store.claiming import apply_abandoned, apply_claims, apply_releases
 from gateway.store.delivery_tables import ledger
 from gateway.store.engine import Database
-from gateway.store.ledger_rows import parts, row_of, select_rows
+from gateway.store.ledger_rows import row_of, select_rows
+from gateway.store.membership import one_of
 from gateway.store.settling import apply_conclusions, apply_settlements
 from gateway.store.writer import Writer
 
@@ -38,14 +39,11 @@ class Ledger:
 
     async def look_up(self, workspace: str, events: Collection[str]) -> list[Row]:
         """The live rows of these events, of every target."""
-        found: list[Row] = []
         async with self._database.read() as connection:
-            for part in parts(sorted(set(events))):
-                statement = select_rows().where(
-                    ledger.c.workspace == workspace, ledger.c.event.in_(part), ledger.c.run == ""
-                )
-                found += [row_of(row) for row in await connection.execute(statement)]
-        return found
+            statement = select_rows().where(
+                ledger.c.workspace == workspace, one_of(connection, ledger.c.event, events), ledger.c.run == ""
+            )
+            return [row_of(row) for row in await connection.execute(statement)]
 
     async def claim(self, claim: Claim) -> ClaimResult:
         """See contracts.deliveries.Claim."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +14,7 @@ from gateway.contracts.deliveries import Delivery, Row
 from gateway.contracts.log import Position
 from gateway.contracts.states import Reason, State, Target
 from gateway.store.delivery_tables import ledger
-
-#: Names in one IN list: statements stay small, and few of them are prepared.
-IN_MAX = 500
+from gateway.store.membership import one_of
 
 
 def select_rows() -> Select[Any]:
@@ -59,16 +57,8 @@ def row_of(found: Found[Any]) -> Row:
 
 async def locked_rows(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Found[Any]]:
     """These rows, locked until the transaction ends."""
-    found: dict[str, Found[Any]] = {}
-    for part in parts(sorted(set(ids))):
-        statement = select_rows().where(ledger.c.id.in_(part)).order_by(ledger.c.id).with_for_update()
-        found |= {row.id: row for row in await connection.execute(statement)}
-    return found
-
-
-def parts(names: list[str]) -> Iterable[list[str]]:
-    """A list in pieces that fit one statement."""
-    return (names[start : start + IN_MAX] for start in range(0, len(names), IN_MAX))
+    statement = select_rows().where(one_of(connection, ledger.c.id, set(ids))).order_by(ledger.c.id).with_for_update()
+    return {row.id: row for row in await connection.execute(statement)}
 
 
 def new_values(delivery: Delivery, at: datetime) -> dict[str, Any]:

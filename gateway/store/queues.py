@@ -1,51 +1,95 @@
-"""The waiting queues inside a transaction: which are not empty, adding an entry, removing heads."""
+"""The waiting queues inside a transaction: which are not empty, adding entries, removing heads, waking what waits."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import insert as plain_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.contracts.deliveries import Hold, Join
-from gateway.store.delivery_tables import ledger, waiting_entries, waiting_queues
-from gateway.store.ledger_rows import IN_MAX
+from gateway.contracts.deliveries import POLICY_SUBJECT, Hold, Join
+from gateway.store.delivery_tables import waiting_entries, waiting_queues
+from gateway.store.membership import one_of
 from gateway.store.texts import pack_headers, storable
 from gateway.store.upserts import insert
 
 #: Workspace, target, queue.
 QueueName = tuple[str, str, str]
-_NAME = (waiting_queues.c.workspace, waiting_queues.c.target, waiting_queues.c.queue)
-_ENTRY_NAME = (waiting_entries.c.workspace, waiting_entries.c.target, waiting_entries.c.queue)
+_THIS_QUEUE = (
+    waiting_queues.c.workspace == bindparam("w"),
+    waiting_queues.c.target == bindparam("t"),
+    waiting_queues.c.queue == bindparam("q"),
+)
+
+
+def name_of(join: Join) -> QueueName:
+    """The queue that a join is for."""
+    return join.delivery.workspace, join.delivery.target.value, join.queue
 
 
 async def heads(connection: AsyncConnection, names: Collection[QueueName]) -> dict[QueueName, int]:
     """The first entries of those of the queues that are not empty, locked until the transaction ends."""
-    found: dict[QueueName, int] = {}
-    ordered = sorted(set(names))
-    for start in range(0, len(ordered), IN_MAX):
-        named = _among(_NAME, ordered[start : start + IN_MAX])
-        statement = select(*_NAME, waiting_queues.c.head).where(*named).order_by(*_NAME).with_for_update()
-        rows = await connection.execute(statement)
-        found |= {(row.workspace, row.target, row.queue): row.head for row in rows}
-    return {name: found[name] for name in ordered if name in found}
+    wanted = set(names)
+    if not wanted:
+        return {}
+    c = waiting_queues.c
+    statement = (
+        select(c.workspace, c.target, c.queue, c.head)
+        .where(*(one_of(connection, c[part], {name[place] for name in wanted}) for place, part in enumerate(_PARTS)))
+        .order_by(c.workspace, c.target, c.queue)
+        .with_for_update()
+    )
+    found = {(row.workspace, row.target, row.queue): row.head for row in await connection.execute(statement)}
+    return {name: head for name, head in found.items() if name in wanted}
 
 
-def _among(columns: tuple[Column[Any], ...], names: Sequence[QueueName]) -> list[ColumnElement[bool]]:
-    """Column by column: SQLite reads the whole table for an IN of rows. More may be found than was named."""
-    return [column.in_(set(values)) for column, values in zip(columns, zip(*names, strict=True), strict=True)]
+_PARTS = ("workspace", "target", "queue")
 
 
-async def add(connection: AsyncConnection, join: Join, *, empty: bool) -> None:
-    """Puts an entry at the end of its queue; the first one makes the queue."""
-    name = (join.delivery.workspace, join.delivery.target.value, join.queue)
-    hold = hold_values(join.hold)
-    entry = {
-        "workspace": name[0],
-        "target": name[1],
-        "queue": name[2],
+async def entries_of(connection: AsyncConnection, deliveries: Collection[str]) -> dict[str, tuple[int, str | None]]:
+    """Of those of the deliveries that stand in a queue: their entries, and the reasons of their own holds."""
+    c = waiting_entries.c
+    statement = select(c.delivery, c.number, c.reason).where(one_of(connection, c.delivery, deliveries))
+    return {row.delivery: (row.number, row.reason) for row in await connection.execute(statement)}
+
+
+async def append(connection: AsyncConnection, joins: Sequence[Join], opened: dict[QueueName, str | None]) -> None:
+    """Puts entries at the ends of their queues, in this order.
+
+    `opened`: the queues that were empty, and what the first of their new entries waits for (None: nothing)."""
+    await connection.execute(plain_insert(waiting_entries), [_entry(join) for join in joins])
+    if not opened:
+        return
+    firsts: dict[QueueName, Join] = {}
+    for join in joins:
+        firsts.setdefault(name_of(join), join)
+    numbers = await entries_of(connection, [firsts[name].delivery.id for name in opened])
+    rows = []
+    for name in sorted(opened):
+        join = firsts[name]
+        rows.append(
+            {
+                "workspace": name[0],
+                "target": name[1],
+                "queue": name[2],
+                "topic": join.record.partition.topic,
+                "partition": join.record.partition.number,
+                "head": numbers[join.delivery.id][0],
+                "subject": opened[name],
+                "expires_at": join.hold.expires_at if join.hold is not None else None,
+            }
+        )
+    # A task's queue may be opened by another process at the same moment: then these entries stand behind its head.
+    await connection.execute(insert(connection, waiting_queues).on_conflict_do_nothing(), rows)
+
+
+def _entry(join: Join) -> dict[str, Any]:
+    return {
+        "workspace": join.delivery.workspace,
+        "target": join.delivery.target.value,
+        "queue": join.queue,
         "delivery": join.delivery.id,
         "key": join.record.key,
         "value": join.record.value,
@@ -55,94 +99,88 @@ async def add(connection: AsyncConnection, join: Join, *, empty: bool) -> None:
         "partition": join.record.partition.number,
         "offset": join.record.offset,
         "joined_at": join.at,
-        "reason": join.hold.reason.value if join.hold else None,
-        "detail": storable(join.hold.detail) if join.hold else None,
-    } | hold
-    added = await connection.execute(
-        insert(connection, waiting_entries).values(entry).returning(waiting_entries.c.number)
-    )
-    if empty:
-        queue = {
-            "workspace": name[0],
-            "target": name[1],
-            "queue": name[2],
-            "topic": join.ownership.partition.topic,
-            "partition": join.ownership.partition.number,
-            "head": added.scalar_one(),
-        } | _judged(hold)
-        await connection.execute(insert(connection, waiting_queues).values(queue))
+        **hold_values(join.hold),
+    }
 
 
 def hold_values(hold: Hold | None) -> dict[str, Any]:
-    """The columns of what a hold waits for."""
+    """The columns of an entry's own hold."""
     return {
+        "reason": hold.reason.value if hold else None,
         "subject": hold.subject if hold else None,
         "subject_version": hold.subject_version if hold else None,
         "policy_version": hold.policy_version if hold else None,
         "expires_at": hold.expires_at if hold else None,
+        "detail": storable(hold.detail) if hold else None,
     }
 
 
-def _judged(hold: dict[str, Any]) -> dict[str, Any]:
-    return hold | {name: hold[name] or 0 for name in ("subject_version", "policy_version")}
-
-
-async def remove(connection: AsyncConnection, entries: dict[int, QueueName], at: datetime) -> None:
-    """Takes heads that ended out of their queues: the next entry becomes the head, the last one clears the queue."""
-    names = sorted(set(entries.values()))
-    await heads(connection, names)
-    await connection.execute(delete(waiting_entries).where(waiting_entries.c.number.in_(list(entries))))
-    followers = await connection.execute(
-        select(*_ENTRY_NAME, func.min(waiting_entries.c.number).label("head"))
-        .where(*_among(_ENTRY_NAME, names))
-        .group_by(*_ENTRY_NAME)
+async def hold(connection: AsyncConnection, holds: Sequence[tuple[QueueName, int, str | None, Hold]]) -> None:
+    """Keeps what heads were judged to wait for: (queue, entry, subject or None when that has changed already, hold)."""
+    await connection.execute(
+        update(waiting_queues).where(*_THIS_QUEUE).values(subject=bindparam("s"), expires_at=bindparam("e")),
+        [{"w": n[0], "t": n[1], "q": n[2], "s": subject, "e": judged.expires_at} for n, _, subject, judged in holds],
     )
-    heads_left = {(row.workspace, row.target, row.queue): row.head for row in followers}
-    following = {name: heads_left[name] for name in names if name in heads_left}
-    cleared = [name for name in names if name not in following]
+    await connection.execute(
+        update(waiting_entries).where(waiting_entries.c.number == bindparam("entry")),
+        [{"entry": entry} | hold_values(judged) for _, entry, _, judged in holds],
+    )
+
+
+async def wake(connection: AsyncConnection, workspace: str, subjects: Collection[str]) -> None:
+    """Makes due what waits for one of these subjects; everything where the policies are among them."""
+    c = waiting_queues.c
+    waiting = c.subject.is_not(None) if POLICY_SUBJECT in subjects else one_of(connection, c.subject, subjects)
+    await connection.execute(update(waiting_queues).where(c.workspace == workspace, waiting).values(subject=None))
+
+
+async def leave(connection: AsyncConnection, deliveries: Collection[str]) -> None:
+    """Takes deliveries that ended out of their queues: the next entry becomes the head, the last one clears the queue.
+
+    By delivery, not by entry: whoever ended it, from a lane or a queue, nothing of it is left behind."""
+    c = waiting_entries.c
+    standing = select(c.workspace, c.target, c.queue).where(one_of(connection, c.delivery, deliveries)).distinct()
+    names = {(row.workspace, row.target, row.queue) for row in await connection.execute(standing)}
+    if not names:
+        return
+    await heads(connection, names)
+    await connection.execute(delete(waiting_entries).where(one_of(connection, c.delivery, deliveries)))
+    first = select(func.min(c.number)).where(
+        *(one_of(connection, c[part], {name[place] for name in names}) for place, part in enumerate(_PARTS))
+    )
+    followers = await connection.execute(
+        select(c.workspace, c.target, c.queue, c.number, c.topic, c.partition).where(
+            c.number.in_(first.group_by(c.workspace, c.target, c.queue))
+        )
+    )
+    following = {(row.workspace, row.target, row.queue): row for row in followers}
+    cleared = [name for name in sorted(names) if name not in following]
     if cleared:
         await connection.execute(
-            delete(waiting_queues).where(
-                waiting_queues.c.workspace == bindparam("w"),
-                waiting_queues.c.target == bindparam("t"),
-                waiting_queues.c.queue == bindparam("q"),
-            ),
-            [{"w": name[0], "t": name[1], "q": name[2]} for name in cleared],
+            delete(waiting_queues).where(*_THIS_QUEUE), [{"w": n[0], "t": n[1], "q": n[2]} for n in cleared]
         )
-    if following:
-        await _advance(connection, following, at)
-
-
-async def _advance(connection: AsyncConnection, following: dict[QueueName, int], at: datetime) -> None:
-    """The new heads are judged by their own holds, or are due when they only waited behind another."""
-    c = waiting_entries.c
-    columns = (c.number, c.delivery, c.reason, c.subject, c.subject_version, c.policy_version, c.expires_at)
-    found = await connection.execute(select(*columns).where(c.number.in_(following.values())))
-    entries = {row.number: row for row in found}
-    queues, reasons = [], []
-    for name, head in following.items():
-        entry = entries[head]
-        hold = {
-            "subject": entry.subject,
-            "subject_version": entry.subject_version,
-            "policy_version": entry.policy_version,
-            "expires_at": entry.expires_at,
-        }
-        queues.append({"w": name[0], "t": name[1], "q": name[2], "head": head} | _judged(hold))
-        if entry.reason is not None:
-            reasons.append({"delivery": entry.delivery, "reason": entry.reason, "updated_at": at})
-    await connection.execute(
-        update(waiting_queues).where(
-            waiting_queues.c.workspace == bindparam("w"),
-            waiting_queues.c.target == bindparam("t"),
-            waiting_queues.c.queue == bindparam("q"),
-        ),
-        queues,
-    )
-    if reasons:
+    advanced = [name for name in sorted(names) if name in following]
+    if advanced:
         await connection.execute(
-            update(ledger)
-            .where(ledger.c.id == bindparam("delivery"))
-            .values(reason=bindparam("reason"), updated_at=bindparam("updated_at")),
-            reasons,
+            update(waiting_queues)
+            .where(*_THIS_QUEUE)
+            .values(
+                head=bindparam("number"),
+                topic=bindparam("its_topic"),
+                partition=bindparam("its_partition"),
+                # Its own hold was judged before it came to the front, if ever: it is judged now.
+                subject=None,
+                expires_at=None,
+            ),
+            [
+                {
+                    "w": name[0],
+                    "t": name[1],
+                    "q": name[2],
+                    "number": following[name].number,
+                    "its_topic": following[name].topic,
+                    "its_partition": following[name].partition,
+                }
+                for name in advanced
+            ],
         )

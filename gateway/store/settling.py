@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row as Found
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.deliveries import (
@@ -26,12 +26,14 @@ from gateway.store import queues
 from gateway.store.contact_updates import want
 from gateway.store.crosswalk import learn_in
 from gateway.store.dead_letters import bury_in
-from gateway.store.delivery_tables import attempts, ledger, waiting_entries
+from gateway.store.delivery_tables import attempts, ledger
 from gateway.store.generations import overtaken
 from gateway.store.ledger_rows import locked_rows, new_values, row_of
 from gateway.store.subjects import raise_subjects
 from gateway.store.texts import storable
-from gateway.store.upserts import insert
+
+#: The error of an attempt whose end came after its claim was lost.
+SETTLED_LATE = "settled late"
 
 
 async def apply_settlements(connection: AsyncConnection, settlements: Sequence[Settlement]) -> list[bool]:
@@ -88,7 +90,7 @@ async def _settle(connection: AsyncConnection, own: list[Settlement]) -> None:
     await _add_attempts(connection, [(s.delivery, s.attempt) for s in own if s.attempt is not None])
     await _learn(connection, [(s.delivery, s.learned) for s in own])
     await bury_in(connection, [s.dead_letter for s in own if s.dead_letter is not None])
-    await _leave_queues(connection, [(s.entry, s.delivery, s.at) for s in own if s.state is not State.PENDING])
+    await queues.leave(connection, [s.delivery.id for s in own if s.state is not State.PENDING])
 
 
 async def _settle_late(connection: AsyncConnection, settlement: Settlement, found: Found[Any] | None) -> None:
@@ -101,12 +103,11 @@ async def _settle_late(connection: AsyncConnection, settlement: Settlement, foun
         await _learn(connection, [(settlement.delivery, settlement.learned)])
     await connection.execute(update(ledger).where(ledger.c.id == settlement.delivery.id).values(**values))
     if settlement.attempt is not None:
-        await _add_attempts(connection, [(settlement.delivery, settlement.attempt)], error="settled late")
+        kept = replace(settlement.attempt, error=SETTLED_LATE, crm_id=settlement.crm_id)
+        await _add_attempts(connection, [(settlement.delivery, kept)])
 
 
-async def _add_attempts(
-    connection: AsyncConnection, made: Iterable[tuple[Delivery, Attempt]], *, error: str | None = None
-) -> None:
+async def _add_attempts(connection: AsyncConnection, made: Iterable[tuple[Delivery, Attempt]]) -> None:
     rows = [
         {
             "delivery": delivery.id,
@@ -115,8 +116,9 @@ async def _add_attempts(
             "path": attempt.path,
             "status": attempt.status,
             "duration_us": round(attempt.duration_ms * 1000),
-            "error": storable(error or attempt.error),
+            "error": storable(attempt.error),
             "answer": storable(attempt.answer),
+            "crm_id": storable(attempt.crm_id),
         }
         for delivery, attempt in made
     ]
@@ -141,19 +143,6 @@ async def _learn(connection: AsyncConnection, ended: Sequence[tuple[Delivery, Le
     await want(connection, [(delivery, learned) for delivery, learned in ended if learned.wanted])
 
 
-async def _leave_queues(connection: AsyncConnection, ended: Sequence[tuple[int | None, Delivery, datetime]]) -> None:
-    numbers = {entry: at for entry, _, at in ended if entry is not None}
-    if not numbers:
-        return
-    c = waiting_entries.c
-    found = await connection.execute(
-        select(c.number, c.workspace, c.target, c.queue).where(c.number.in_(list(numbers)))
-    )
-    entries = {row.number: (row.workspace, row.target, row.queue) for row in found}
-    if entries:
-        await queues.remove(connection, entries, max(numbers.values()))
-
-
 async def apply_conclusions(
     connection: AsyncConnection, conclusions: Sequence[Conclusion]
 ) -> list[Row | AlreadyThere | Parked | Overtaken]:
@@ -174,8 +163,9 @@ async def apply_conclusions(
             results[place] = Parked(parked)
         elif conclusion.delivery.id not in concluded:
             concluded[conclusion.delivery.id] = (place, conclusion)
-    await _conclude(connection, [conclusion for _, conclusion in concluded.values()], rows)
-    written = await locked_rows(connection, list(concluded))
+    if concluded:
+        await _conclude(connection, [conclusion for _, conclusion in concluded.values()], rows)
+    written = await locked_rows(connection, concluded)
     for delivery, (place, _) in concluded.items():
         results[place] = row_of(written[delivery])
     # A delivery concluded twice in one transaction was concluded by the first.
@@ -188,6 +178,8 @@ async def apply_conclusions(
 def _concludable(conclusion: Conclusion, row: Row) -> bool:
     if row.position != conclusion.delivery.position or row.claim is not None:
         return False
+    if row.state is State.WAITING and conclusion.entry is None:
+        return False  # its queue's runner has it
     return row.state not in SETTLED and row.state is not State.IN_DOUBT
 
 
@@ -198,12 +190,9 @@ def _parked(conclusion: Conclusion, heads: dict[queues.QueueName, int]) -> str |
 
 async def _conclude(connection: AsyncConnection, concluded: list[Conclusion], rows: dict[str, Found[Any]]) -> None:
     fresh = [c for c in concluded if c.delivery.id not in rows]
-    for start in range(0, len(fresh), 100):
-        values = [
-            new_values(c.delivery, c.at) | {"state": c.state.value, "reason": c.reason.value}
-            for c in fresh[start : start + 100]
-        ]
-        await connection.execute(insert(connection, ledger).values(values))
+    if fresh:
+        values = [new_values(c.delivery, c.at) | {"state": c.state.value, "reason": c.reason.value} for c in fresh]
+        await connection.execute(insert(ledger), values)
     known = [c for c in concluded if c.delivery.id in rows]
     if known:
         await connection.execute(
@@ -217,4 +206,4 @@ async def _conclude(connection: AsyncConnection, concluded: list[Conclusion], ro
         )
     await _learn(connection, [(c.delivery, c.learned) for c in concluded])
     await bury_in(connection, [c.dead_letter for c in concluded if c.dead_letter is not None])
-    await _leave_queues(connection, [(c.entry, c.delivery, c.at) for c in concluded])
+    await queues.leave(connection, [c.delivery.id for c in concluded])

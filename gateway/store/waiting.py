@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import ColumnElement, bindparam, select, update
 from sqlalchemy import Row as Found
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import insert as plain_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.deliveries import (
@@ -25,13 +26,13 @@ from gateway.contracts.deliveries import (
 from gateway.contracts.log import Partition, Position, Record
 from gateway.contracts.states import SETTLED, Reason, State, Target
 from gateway.store import queues
-from gateway.store.configuration_tables import subjects
 from gateway.store.delivery_tables import ledger, waiting_entries, waiting_queues
 from gateway.store.engine import Database
 from gateway.store.generations import overtaken
-from gateway.store.ledger_rows import locked_rows, new_values, parts, row_of
-from gateway.store.texts import storable, unpack_headers
-from gateway.store.upserts import insert
+from gateway.store.ledger_rows import locked_rows, new_values, row_of
+from gateway.store.membership import one_of
+from gateway.store.subjects import held_versions
+from gateway.store.texts import unpack_headers
 from gateway.store.writer import Writer
 
 
@@ -51,48 +52,36 @@ class Waiting:
 
     async def parked(self, workspace: str, target: Target, queues: Collection[str]) -> frozenset[str]:
         """Those of the queues that are not empty."""
-        found: set[str] = set()
+        q = waiting_queues.c
         async with self._database.read() as connection:
-            for part in parts(sorted(set(queues))):
-                statement = select(waiting_queues.c.queue).where(
-                    waiting_queues.c.workspace == workspace,
-                    waiting_queues.c.target == target.value,
-                    waiting_queues.c.queue.in_(part),
-                )
-                found |= set((await connection.execute(statement)).scalars())
-        return frozenset(found)
+            statement = select(q.queue).where(
+                q.workspace == workspace, q.target == target.value, one_of(connection, q.queue, queues)
+            )
+            return frozenset((await connection.execute(statement)).scalars())
 
     async def due(
         self, workspace: str, partitions: Collection[Partition], *, now: datetime, queues_max: int
     ) -> list[QueueHead]:
-        """Heads that may go on, oldest first. One row a queue is looked at, however long the queues are."""
-        q, subject, policy = waiting_queues.c, subjects.alias("subject"), subjects.alias("policy")
-        joined = (
-            waiting_queues.join(waiting_entries, waiting_entries.c.number == q.head)
-            .join(ledger, ledger.c.id == waiting_entries.c.delivery)
-            .outerjoin(subject, and_(subject.c.workspace == q.workspace, subject.c.subject == q.subject))
-            .outerjoin(policy, and_(policy.c.workspace == q.workspace, policy.c.subject == POLICY_SUBJECT))
+        """Heads that may go on, oldest first.
+
+        Two ranges of two indexes, in their order: queues without a subject by age, and holds by when they expire. What
+        is not due is not looked at, however much it is."""
+        q = waiting_queues.c
+        ours = (
+            q.workspace == workspace,
+            q.topic.in_({partition.topic for partition in partitions}),
+            q.partition.in_({partition.number for partition in partitions}),
         )
-        may_go_on = or_(
-            q.subject.is_(None),
-            func.coalesce(subject.c.version, 0) > q.subject_version,
-            func.coalesce(policy.c.version, 0) > q.policy_version,
-            q.expires_at <= now,
-        )
-        statement = (
-            select(waiting_entries, *_FACTS)
-            .select_from(joined)
-            .where(
-                q.workspace == workspace,
-                q.topic.in_({partition.topic for partition in partitions}),
-                q.partition.in_({partition.number for partition in partitions}),
-                may_go_on,
-            )
-            .order_by(q.head)
-            .limit(queues_max)
-        )
+        released = select(q.head).where(*ours, q.subject.is_(None)).order_by(q.head).limit(queues_max)
+        expired = select(q.head).where(*ours, q.expires_at <= now).order_by(q.expires_at).limit(queues_max)
         async with self._database.read() as connection:
-            return [_head(row) for row in await connection.execute(statement)]
+            found = set((await connection.execute(released)).scalars())
+            found |= set((await connection.execute(expired)).scalars())
+            if not found:
+                return []
+            first = sorted(found)[:queues_max]
+            rows = await connection.execute(_heads(one_of(connection, waiting_entries.c.number, first)))
+            return [_head(row) for row in rows]
 
 
 _FACTS = (
@@ -107,6 +96,15 @@ _FACTS = (
     ledger.c.occurred_at,
     ledger.c.accepted_at,
 )
+
+
+def _heads(condition: ColumnElement[bool]) -> Any:
+    return (
+        select(waiting_entries, *_FACTS)
+        .join_from(waiting_entries, ledger, ledger.c.id == waiting_entries.c.delivery)
+        .where(condition)
+        .order_by(waiting_entries.c.number)
+    )
 
 
 def _head(row: Found[Any]) -> QueueHead:
@@ -152,69 +150,120 @@ def _head(row: Found[Any]) -> QueueHead:
 
 
 async def apply_joins(connection: AsyncConnection, joins: Sequence[Join]) -> list[Row | AlreadyThere | Overtaken]:
-    """One after another: they are few, and the order of a queue is theirs."""
+    """Joins in bulk; the order of a queue is theirs."""
     lost = await overtaken(connection, {join.ownership for join in joins})
-    results: list[Row | AlreadyThere | Overtaken] = []
+    rows = await locked_rows(connection, {join.delivery.id for join in joins})
+    standing = await queues.entries_of(connection, list(rows)) if rows else {}
+    refusals: dict[int, AlreadyThere | Overtaken] = {}
+    joining: dict[str, Join] = {}
+    for place, join in enumerate(joins):
+        found = rows.get(join.delivery.id)
+        if join.ownership in lost:
+            refusals[place] = Overtaken()
+        elif found is not None and not _may_wait(join, row_of(found)):
+            refusals[place] = AlreadyThere(row_of(found))
+        else:
+            joining.setdefault(join.delivery.id, join)
+    await _join(connection, [join for id, join in joining.items() if id not in standing], rows)
+    again = [join for id, join in joining.items() if id in standing and rows[id].state != State.WAITING.value]
+    if again:
+        await _wait_again(connection, again, standing)
+    written = await locked_rows(connection, joining) if joining else {}
+    return [refusals.get(place) or row_of(written[join.delivery.id]) for place, join in enumerate(joins)]
+
+
+def _may_wait(join: Join, row: Row) -> bool:
+    if row.position != join.delivery.position or row.claim is not None:
+        return False
+    return row.state not in SETTLED and row.state is not State.IN_DOUBT
+
+
+async def _join(connection: AsyncConnection, joins: list[Join], rows: dict[str, Found[Any]]) -> None:
+    if not joins:
+        return
+    outdated = await _outdated(connection, [(join.delivery.workspace, join.hold) for join in joins if join.hold])
+    occupied = set(await queues.heads(connection, {queues.name_of(join) for join in joins}))
+    opened: dict[queues.QueueName, str | None] = {}
+    written: dict[str, dict[str, Any]] = {}
     for join in joins:
-        results.append(Overtaken() if join.ownership in lost else await _join(connection, join))
-    return results
+        name, reason = queues.name_of(join), Reason.BEHIND
+        if name not in occupied:
+            occupied.add(name)
+            hold = join.hold
+            opened[name] = hold.subject if hold is not None and (name[0], hold) not in outdated else None
+            reason = hold.reason if hold is not None else reason
+        written[join.delivery.id] = {"state": State.WAITING.value, "reason": reason.value, "updated_at": join.at}
+    fresh = [new_values(j.delivery, j.at) | written[j.delivery.id] for j in joins if j.delivery.id not in rows]
+    known = [{"delivery": j.delivery.id} | written[j.delivery.id] for j in joins if j.delivery.id in rows]
+    if fresh:
+        await connection.execute(plain_insert(ledger), fresh)
+    if known:
+        await connection.execute(update(ledger).where(ledger.c.id == bindparam("delivery")), known)
+    await queues.append(connection, joins, opened)
 
 
-async def _join(connection: AsyncConnection, join: Join) -> Row | AlreadyThere:
-    delivery, name = join.delivery, (join.delivery.workspace, join.delivery.target.value, join.queue)
-    found = (await locked_rows(connection, [delivery.id])).get(delivery.id)
-    row = row_of(found) if found is not None else None
-    if row is not None and (row.position != delivery.position or row.claim is not None or _is_over(row)):
-        return AlreadyThere(row)
-    if row is not None and row.state is State.WAITING:
-        return row
-    empty = name not in await queues.heads(connection, [name])
-    reason = join.hold.reason if join.hold is not None and empty else Reason.BEHIND
-    values = {"state": State.WAITING.value, "reason": reason.value, "updated_at": join.at}
-    if row is None:
-        await connection.execute(insert(connection, ledger).values(new_values(delivery, join.at) | values))
-    else:
-        await connection.execute(update(ledger).where(ledger.c.id == delivery.id).values(**values))
-    await queues.add(connection, join, empty=empty)
-    return row_of((await locked_rows(connection, [delivery.id]))[delivery.id])
+async def _wait_again(
+    connection: AsyncConnection, joins: list[Join], standing: dict[str, tuple[int, str | None]]
+) -> None:
+    """What stands in a queue and was tried from there goes on waiting in its place."""
+    await connection.execute(
+        update(ledger).where(ledger.c.id == bindparam("delivery")),
+        [
+            {
+                "delivery": join.delivery.id,
+                "state": State.WAITING.value,
+                "reason": standing[join.delivery.id][1] or Reason.BEHIND.value,
+                "updated_at": join.at,
+            }
+            for join in joins
+        ],
+    )
 
 
-def _is_over(row: Row) -> bool:
-    return row.state in SETTLED or row.state is State.IN_DOUBT
+async def _outdated(connection: AsyncConnection, holds: Sequence[tuple[str, Hold]]) -> set[tuple[str, Hold]]:
+    """Those (workspace, hold) whose subject or policies have changed since they were judged. The others' subjects stay
+    as they are until the transaction ends: whoever raises one then finds, and wakes, what waits for it."""
+    if not holds:
+        return set()
+    names = {(workspace, name) for workspace, hold in holds for name in (hold.subject, POLICY_SUBJECT)}
+    versions = await held_versions(connection, names)
+    return {
+        (workspace, hold)
+        for workspace, hold in holds
+        if versions[workspace, hold.subject] > hold.subject_version
+        or versions[workspace, POLICY_SUBJECT] > hold.policy_version
+    }
 
 
 async def apply_reholds(connection: AsyncConnection, reholds: Sequence[Rehold]) -> list[bool]:
     """Heads judged again: their queues wait for something else now, or still for the same at a newer version."""
     lost = await overtaken(connection, {rehold.ownership for rehold in reholds})
-    names = {(rehold.workspace, rehold.target.value, rehold.queue) for rehold in reholds}
-    heads = await queues.heads(connection, names)
-    results = []
-    for rehold in reholds:
-        name = (rehold.workspace, rehold.target.value, rehold.queue)
-        hit = rehold.ownership not in lost and heads.get(name) == rehold.entry
-        if hit:
-            await _rehold(connection, rehold)
-        results.append(hit)
+    outdated = await _outdated(connection, [(rehold.workspace, rehold.hold) for rehold in reholds])
+    heads = await queues.heads(connection, {_name(rehold) for rehold in reholds})
+    results = [r.ownership not in lost and heads.get(_name(r)) == r.entry for r in reholds]
+    held = [rehold for rehold, hit in zip(reholds, results, strict=True) if hit]
+    if not held:
+        return results
+    holds = []
+    for rehold in held:
+        subject = None if (rehold.workspace, rehold.hold) in outdated else rehold.hold.subject
+        holds.append((_name(rehold), rehold.entry, subject, rehold.hold))
+    await queues.hold(connection, holds)
+    delivery = select(waiting_entries.c.delivery).where(waiting_entries.c.number == bindparam("entry"))
+    await connection.execute(
+        update(ledger).where(ledger.c.id == delivery.scalar_subquery(), ledger.c.claim.is_(None)),
+        [
+            {
+                "entry": rehold.entry,
+                "state": State.WAITING.value,
+                "reason": rehold.hold.reason.value,
+                "updated_at": rehold.at,
+            }
+            for rehold in held
+        ],
+    )
     return results
 
 
-async def _rehold(connection: AsyncConnection, rehold: Rehold) -> None:
-    hold = queues.hold_values(rehold.hold)
-    await connection.execute(
-        update(waiting_queues)
-        .where(
-            waiting_queues.c.workspace == rehold.workspace,
-            waiting_queues.c.target == rehold.target.value,
-            waiting_queues.c.queue == rehold.queue,
-        )
-        .values(**hold)
-    )
-    reason = rehold.hold.reason.value
-    entry = hold | {"reason": reason, "detail": storable(rehold.hold.detail)}
-    await connection.execute(update(waiting_entries).where(waiting_entries.c.number == rehold.entry).values(**entry))
-    delivery = select(waiting_entries.c.delivery).where(waiting_entries.c.number == rehold.entry).scalar_subquery()
-    await connection.execute(
-        update(ledger)
-        .where(ledger.c.id == delivery)
-        .values(state=State.WAITING.value, reason=reason, updated_at=rehold.at)
-    )
+def _name(rehold: Rehold) -> queues.QueueName:
+    return rehold.workspace, rehold.target.value, rehold.queue

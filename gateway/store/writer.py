@@ -29,6 +29,9 @@ class _Queued:
     future: asyncio.Future[Any]
 
 
+Batches = list[tuple[Apply[Any, Any], list[_Queued]]]
+
+
 class Writer:
     """The one writer of a process. Kinds are applied in the order of their registration.
 
@@ -72,14 +75,23 @@ class Writer:
             await asyncio.wait([self._flushing])
 
     async def _flush(self) -> None:
+        batches: Batches = []
         try:
             while batches := self._take():
                 await self._commit(batches)
+        except BaseException:
+            # Cut off, by whoever ends the process: nobody may wait for ever for what will not come.
+            for _, queue in [*batches, *self._queues.items()]:
+                for queued in queue:
+                    _fail(queued, StoreUnavailable("the store was stopped"))
+                queue.clear()
+            raise
         finally:
             self._flushing = None
 
-    def _take(self) -> list[tuple[Apply[Any, Any], list[_Queued]]]:
-        room, batches = OPERATIONS_PER_COMMIT, []
+    def _take(self) -> Batches:
+        room = OPERATIONS_PER_COMMIT
+        batches: Batches = []
         for apply in self._kinds:
             queue = self._queues[apply]
             if queue and room:
@@ -88,7 +100,7 @@ class Writer:
                 batches.append((apply, taken))
         return batches
 
-    async def _commit(self, batches: list[tuple[Apply[Any, Any], list[_Queued]]]) -> None:
+    async def _commit(self, batches: Batches, *, last: bool = False) -> None:
         try:
             results = await self._applied(batches)
         except StoreUnavailable as error:
@@ -96,25 +108,25 @@ class Writer:
                 for queued in queue:
                     _fail(queued, StoreUnavailable(str(error)))
         except Exception as error:  # noqa: BLE001 - whatever it is must reach who waits, and nobody else
-            await self._commit_singly(batches, error)
+            if last:
+                _fail(batches[0][1][0], error)
+                return
+            # One operation made the transaction fail: each gets its own, so that only the culprit does. Alone it may
+            # succeed as well: another process was faster at the same row, and now that row is seen.
+            for apply, queue in batches:
+                for queued in queue:
+                    await self._commit([(apply, [queued])], last=True)
         else:
             for (_, queue), answers in zip(batches, results, strict=True):
                 for queued, answer in zip(queue, answers, strict=True):
                     if not queued.future.done():
                         queued.future.set_result(answer)
 
-    async def _commit_singly(self, batches: list[tuple[Apply[Any, Any], list[_Queued]]], error: Exception) -> None:
-        """One operation made the transaction fail: each gets its own, so that only the culprit does."""
-        if sum(len(queue) for _, queue in batches) == 1:
-            _fail(batches[0][1][0], error)
-            return
-        for apply, queue in batches:
-            for queued in queue:
-                await self._commit([(apply, [queued])])
-
-    async def _applied(self, batches: list[tuple[Apply[Any, Any], list[_Queued]]]) -> list[Sequence[Any]]:
+    async def _applied(self, batches: Batches) -> list[Sequence[Any]]:
         async with self._database.begin() as connection:
             results = [await apply(connection, [queued.operation for queued in queue]) for apply, queue in batches]
+            if [len(answers) for answers in results] != [len(queue) for _, queue in batches]:
+                raise ValueError("a kind of operation did not answer each of its operations")
         self.commits += 1
         self.operations += sum(len(queue) for _, queue in batches)
         return results

@@ -13,6 +13,7 @@ from gateway.store import SqlStore, migrate, open_store
 from gateway.store.engine import Database, open_database
 from gateway.store.tables import metadata
 from tests.support.clock import ManualClock
+from tests.support.deliveries import Hand
 from tests.support.postgres import PostgresServer
 
 SECRET_KEYS = "a passphrase that is long enough for a store"
@@ -55,3 +56,9 @@ async def store(store_url: str, clock: ManualClock) -> AsyncIterator[SqlStore]:
     store = await open_store(store_url, secret_keys=SECRET_KEYS, clock=clock)
     yield store
     await store.close()
+
+
+@pytest.fixture
+async def hand(store: SqlStore) -> Hand:
+    """A process that owns the first partition of the default workspace."""
+    return await Hand(store).take_over()

@@ -38,6 +38,7 @@ def _create_attempts() -> None:
         sa.Column("duration_us", sa.BigInteger(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("crm_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("number", name="pk_attempts"),
     )
     op.create_index("ix_attempts_delivery", "attempts", ["delivery"], unique=False)
@@ -122,6 +123,7 @@ def _create_event_index() -> None:
         sa.Column("topic", sa.Text(), nullable=False),
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("names", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("event", name="pk_event_index"),
     )
     op.create_index("ix_event_index_newest", "event_index", ["workspace", "accepted_at", "event"], unique=False)
@@ -136,6 +138,7 @@ def _create_gates() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("until", UtcTime(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("not_offered", sa.Text(), nullable=False),
         sa.Column("at", UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("workspace", "process", name="pk_gates"),
     )
@@ -193,7 +196,7 @@ def _create_ledger() -> None:
     op.create_index(
         "ix_ledger_open",
         "ledger",
-        ["workspace", "target", "state"],
+        ["workspace", "state", "target", "created_at", "id"],
         unique=False,
         sqlite_where=sa.text("state != 'delivered'"),
         postgresql_where=sa.text("state != 'delivered'"),
@@ -258,9 +261,8 @@ def _create_waiting_queues() -> None:
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("head", sa.BigInteger(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=True),
-        sa.Column("subject_version", sa.BigInteger(), nullable=False),
-        sa.Column("policy_version", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", UtcTime(), nullable=True),
         sa.PrimaryKeyConstraint("workspace", "target", "queue", name="pk_waiting_queues"),
     )
-    op.create_index("ix_waiting_queues_owner", "waiting_queues", ["topic", "partition", "head"], unique=False)
+    op.create_index("ix_waiting_queues_subject", "waiting_queues", ["workspace", "subject", "head"], unique=False)
+    op.create_index("ix_waiting_queues_expires_at", "waiting_queues", ["workspace", "expires_at"], unique=False)
