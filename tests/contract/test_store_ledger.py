@@ -33,7 +33,7 @@ async def test_a_claimed_delivery_is_there_already_and_says_whose_it_is(hand: Ha
 
 async def test_a_claim_asked_twice_because_its_answer_was_lost_is_answered_alike(hand: Hand) -> None:
     await hand.deliver(ONE, State.PENDING, doubted=1)
-    two = delivery("m-2", contact="acme|7")
+    two = delivery("m-2", key="acme|7")
     for claim in (hand.claiming(ONE), hand.claiming(two)):
         first = await hand.store.ledger.claim(claim)
         assert isinstance(first, Claimed)
@@ -43,7 +43,7 @@ async def test_a_claim_asked_twice_because_its_answer_was_lost_is_answered_alike
 async def test_what_is_settled_or_in_doubt_is_never_claimed_again(hand: Hand) -> None:
     ends = (State.DELIVERED, State.SKIPPED, State.DEAD, State.DISCARDED, State.IN_DOUBT)
     for number, state in enumerate(ends):
-        one = delivery(f"m-{number}", contact=f"c-{number}")
+        one = delivery(f"m-{number}", key=f"c-{number}")
         await hand.deliver(one, state)
         result = await hand.claim(one)
         assert isinstance(result, AlreadyThere)
@@ -63,7 +63,7 @@ async def test_one_delivery_of_a_contact_and_target_is_claimed_at_a_time(hand: H
     assert await hand.claim(two) == Busy()
     assert await hand.row(two) is None
     assert isinstance(await hand.claim(delivery("t-1", target=Target.TASKS)), Claimed)
-    assert isinstance(await hand.claim(delivery("m-3", contact="acme|7")), Claimed)
+    assert isinstance(await hand.claim(delivery("m-3", key="acme|7")), Claimed)
     await hand.settle(ONE, token)
     assert isinstance(await hand.claim(two), Claimed)
 
@@ -134,7 +134,7 @@ async def test_what_nobody_raised_or_somebody_raised_since_is_overtaken(store: S
 async def test_a_partition_that_changes_hands_overtakes_no_other(store: SqlStore, hand: Hand) -> None:
     await hand.take_over(HERE, Partition(HERE.topic, 1))
     await Hand(store, "p-2").take_over(Partition(HERE.topic, 1))
-    there = delivery("m-2", contact="acme|7", partition=Partition(HERE.topic, 1))
+    there = delivery("m-2", key="acme|7", partition=Partition(HERE.topic, 1))
     mine, gone = await asyncio.gather(hand.claim(ONE), hand.claim(there))
     assert isinstance(mine, Claimed)
     assert gone == Overtaken()
@@ -203,10 +203,10 @@ async def test_a_claim_that_changed_hands_is_not_given_up(store: SqlStore, hand:
 
 
 async def test_events_are_looked_up_with_all_their_live_rows(store: SqlStore, hand: Hand) -> None:
-    many = [delivery(f"m-{n}", contact=f"c-{n}", offset=n) for n in range(1200)]
+    many = [delivery(f"m-{n}", key=f"c-{n}", offset=n) for n in range(1200)]
     await asyncio.gather(*(hand.claimed(each) for each in many))
-    await hand.claimed(delivery("m-0", contact="c-0", target=Target.TASKS))
-    await hand.claimed(delivery("m-0", contact="again", run="replay-1"))
+    await hand.claimed(delivery("m-0", key="c-0", target=Target.TASKS))
+    await hand.claimed(delivery("m-0", key="again", run="replay-1"))
     rows = await store.ledger.look_up("default", [each.event for each in many] + ["unknown"])
     assert len(rows) == 1201
     assert {row.id for row in rows} == {each.id for each in many} | {delivery("m-0", target=Target.TASKS).id}
@@ -223,7 +223,7 @@ async def test_the_latest_outbound_event_is_that_of_the_contact_not_after_the_ti
     for hour, kind in enumerate((SENT, "campaign.email.sent", RECEIVED, "campaign.linkedin.inmail.sent")):
         one = delivery(f"m-{hour}", type=kind, occurred_at=AT + timedelta(hours=hour))
         await hand.deliver(one, State.DEAD if kind == "campaign.email.sent" else State.DELIVERED)
-    await hand.deliver(delivery("m-9", contact="somebody else", occurred_at=AT, type="campaign.email.sent"))
+    await hand.deliver(delivery("m-9", key="somebody else", occurred_at=AT, type="campaign.email.sent"))
 
     async def latest(hours: float, contact: str = "acme|6001") -> str | None:
         return await store.ledger.latest_outbound("default", contact, AT + timedelta(hours=hours))
@@ -235,8 +235,8 @@ async def test_the_latest_outbound_event_is_that_of_the_contact_not_after_the_ti
 
 
 async def test_the_creation_of_a_task_is_found_whatever_key_it_came_under(store: SqlStore, hand: Hand) -> None:
-    created = delivery("tk", target=Target.TASKS, contact="under-one-key", type="campaign.task.created", task="tk-1")
-    done = delivery("tk-done", target=Target.TASKS, contact="other", type="campaign.task.completed", task="tk-1")
+    created = delivery("tk", target=Target.TASKS, key="under-one-key", type="campaign.task.created", task="tk-1")
+    done = delivery("tk-done", target=Target.TASKS, key="other", type="campaign.task.completed", task="tk-1")
     await hand.deliver(done)
     assert await store.ledger.creation_of("default", "acme", "tk-1") is None
     await hand.deliver(created, crm_id="t-77")
@@ -254,7 +254,7 @@ async def test_two_processes_that_race_for_two_hundred_claims_win_each_once(
         other = await open_store(store_url, secret_keys=SECRET_KEYS, clock=clock)
     rival = Hand(other, "p-2")
     rival._generations = hand._generations  # both believe to own it
-    many = [delivery(f"m-{n}", contact=f"c-{n}", offset=n) for n in range(200)]
+    many = [delivery(f"m-{n}", key=f"c-{n}", offset=n) for n in range(200)]
     results = await asyncio.gather(*(each.claim(one) for one in many for each in (hand, rival)))
     assert sum(isinstance(result, Claimed) for result in results) == 200
     holders = [await hand.row(one) for one in many]
@@ -268,7 +268,7 @@ async def test_claims_that_meet_a_handover_are_all_before_it_or_overtaken(
     store_url: str, store: SqlStore, hand: Hand, clock: ManualClock
 ) -> None:
     other = store if store.exclusive else await open_store(store_url, secret_keys=SECRET_KEYS, clock=clock)
-    many = [delivery(f"m-{n}", contact=f"c-{n}", offset=n) for n in range(300)]
+    many = [delivery(f"m-{n}", key=f"c-{n}", offset=n) for n in range(300)]
     tasks = [asyncio.create_task(hand.claim(each)) for each in many]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     await Hand(other, "p-2").take_over()
@@ -276,6 +276,6 @@ async def test_claims_that_meet_a_handover_are_all_before_it_or_overtaken(
     results = await asyncio.gather(*tasks)
     assert {r.row.id for r in results if isinstance(r, Claimed)} == seen
     assert [r for r in results if not isinstance(r, Claimed)] == [Overtaken()] * (300 - len(seen))
-    assert await hand.claim(delivery("later", contact="later")) == Overtaken()
+    assert await hand.claim(delivery("later", key="later")) == Overtaken()
     if other is not store:
         await other.close()

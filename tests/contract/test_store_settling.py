@@ -107,7 +107,7 @@ async def test_a_settlement_teaches_crosswalk_subject_and_wanted_fields_at_once(
 
 
 async def test_many_settlements_at_once_teach_as_one_after_another_would(store: SqlStore, hand: Hand) -> None:
-    many = [delivery(f"m-{n}", contact=f"c-{n}", offset=n) for n in range(100)]
+    many = [delivery(f"m-{n}", key=f"c-{n}", offset=n) for n in range(100)]
     tokens = await asyncio.gather(*(hand.claimed(each) for each in many))
     learned = [Learned(("contacts", "acme", f"{n % 10}", f"c-{n}"), "task:x", {"n": n}, f"c-{n}") for n in range(100)]
     ends = [hand.settle(one, tokens[n], learned=learned[n]) for n, one in enumerate(many)]
@@ -157,7 +157,7 @@ async def test_a_conclusion_leaves_what_ended_or_is_in_doubt(hand: Hand, state: 
 async def test_a_conclusion_leaves_what_is_claimed_waits_or_is_of_another_record(hand: Hand) -> None:
     await hand.claimed(ONE)
     assert isinstance(await hand.conclude(ONE), AlreadyThere)
-    two, other = delivery("m-2", contact="c-2"), delivery("m-2", contact="c-2", offset=5)
+    two, other = delivery("m-2", key="c-2"), delivery("m-2", key="c-2", offset=5)
     await hand.join(two, hold())
     assert isinstance(await hand.conclude(two), AlreadyThere)
     assert isinstance(await hand.conclude(other), AlreadyThere)
@@ -171,7 +171,7 @@ async def test_one_delivery_concluded_twice_at_once_is_concluded_once(hand: Hand
 
 async def test_a_task_that_is_skipped_lets_its_completion_be_judged(store: SqlStore, hand: Hand) -> None:
     subject = task_subject("acme|tk-1")
-    done = delivery("tk-done", target=Target.TASKS, contact="c-2")
+    done = delivery("tk-done", target=Target.TASKS, key="c-2")
     await hand.join(done, hold(subject, reason=Reason.TASK_NOT_CREATED), queue="task:tk-1")
     assert await hand.due() == []
     await hand.conclude(ONE, learned=Learned(subject=subject))

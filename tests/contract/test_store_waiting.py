@@ -123,26 +123,26 @@ async def test_nothing_is_due_before_its_subject_changes_and_then_it_is(store: S
 async def test_a_hold_that_was_judged_by_an_older_version_is_due_at_once(store: SqlStore, hand: Hand) -> None:
     await map_user(store)
     await hand.join(ONE, hold(subject_version=0))
-    await hand.join(delivery("m-2", contact="c-2"), hold(subject_version=1))
+    await hand.join(delivery("m-2", key="c-2"), hold(subject_version=1))
     assert [head.delivery for head in await hand.due()] == [ONE]
 
 
 async def test_a_change_of_policies_makes_every_hold_of_the_workspace_due(store: SqlStore, hand: Hand) -> None:
     await store.workspaces.create("other")
     await hand.join(ONE, hold())
-    await hand.join(delivery("m-2", contact="c-2"), hold("campaign:42"))
+    await hand.join(delivery("m-2", key="c-2"), hold("campaign:42"))
     await store.workspaces.set_policies("other", {})
     assert await hand.due() == []
     await store.workspaces.set_policies("default", {"unmappedOwner": "send"})
     assert [head.delivery.facts.contact_key for head in await hand.due()] == ["acme|6001", "c-2"]
-    await hand.join(delivery("m-3", contact="c-3"), hold(policy_version=0))
-    await hand.join(delivery("m-4", contact="c-4"), hold(policy_version=1))
+    await hand.join(delivery("m-3", key="c-3"), hold(policy_version=0))
+    await hand.join(delivery("m-4", key="c-4"), hold(policy_version=1))
     assert [head.delivery.facts.contact_key for head in await hand.due()] == ["acme|6001", "c-2", "c-3"]
 
 
 async def test_learning_a_contact_makes_what_waits_for_it_due(store: SqlStore, hand: Hand) -> None:
     await hand.join(ONE, hold(contact_subject("6001"), reason=Reason.UNKNOWN_CONTACT))
-    other = delivery("m-9", contact="c-9")
+    other = delivery("m-9", key="c-9")
     await hand.deliver(other, learned=Learned(crosswalk=("contacts", "acme", "7", "c-7")))
     assert await hand.due() == []
     await store.crosswalk.learn("default", "contacts", [("acme", "6001", "c-9041")])
@@ -276,7 +276,7 @@ async def test_a_head_concluded_from_its_queue_ends_as_it_says(store: SqlStore, 
 
 
 async def test_queues_are_independent_and_the_oldest_comes_first(store: SqlStore, hand: Hand) -> None:
-    many = [delivery(f"m-{n}", contact=f"c-{n}", offset=n) for n in range(10)]
+    many = [delivery(f"m-{n}", key=f"c-{n}", offset=n) for n in range(10)]
     for n, one in enumerate(many):
         await hand.join(one, hold(expires_at=AT) if n % 2 else None)
     assert [head.delivery for head in await hand.due()] == many
@@ -296,7 +296,7 @@ async def test_many_join_at_once_in_the_order_in_which_they_asked(store: SqlStor
 async def test_heads_are_due_to_who_owns_the_partition_of_their_record(store: SqlStore, hand: Hand) -> None:
     await hand.take_over(HERE, THERE)
     mine = delivery("tk-a", target=Target.TASKS, offset=1)
-    theirs = delivery("tk-b", target=Target.TASKS, contact="another key", offset=9, partition=THERE)
+    theirs = delivery("tk-b", target=Target.TASKS, key="another key", offset=9, partition=THERE)
     await hand.join(mine, queue="task:tk-1")
     await hand.join(theirs, queue="task:tk-1")
     assert await hand.due([THERE]) == []
@@ -314,8 +314,8 @@ async def test_two_processes_that_open_one_queue_at_once_lose_nothing(
     other = store if store.exclusive else await open_store(store_url, secret_keys=SECRET_KEYS, clock=clock)
     rival = await Hand(other, "p-2").take_over(THERE)
     for n in range(20):
-        one = delivery(f"a-{n}", target=Target.TASKS, contact=f"a-{n}")
-        two = delivery(f"b-{n}", target=Target.TASKS, contact=f"b-{n}", partition=THERE)
+        one = delivery(f"a-{n}", target=Target.TASKS, key=f"a-{n}")
+        two = delivery(f"b-{n}", target=Target.TASKS, key=f"b-{n}", partition=THERE)
         rows = await asyncio.gather(hand.join(one, queue=f"task:{n}"), rival.join(two, queue=f"task:{n}"))
         assert {row.state for row in rows} == {State.WAITING}
     ended = 0
@@ -336,7 +336,7 @@ async def test_no_fix_is_missed_that_comes_while_deliveries_are_parked(
 ) -> None:
     """Each is judged by what was true before the fix: whichever is committed first, it must be due after both."""
     other = store if store.exclusive else await open_store(store_url, secret_keys=SECRET_KEYS, clock=clock)
-    many = [delivery(f"m-{n}", contact=f"c-{n}", offset=n) for n in range(30)]
+    many = [delivery(f"m-{n}", key=f"c-{n}", offset=n) for n in range(30)]
 
     async def park(number: int) -> None:
         await hand.join(many[number], hold(contact_subject(f"{number}")))
@@ -360,7 +360,7 @@ async def test_what_waits_for_the_connection_is_due_when_a_crm_is_connected(stor
 async def test_what_is_due_is_found_through_indexes_however_much_waits(store: SqlStore, hand: Hand) -> None:
     """A poll every half second over all that waits would leave no time for anything else."""
     await asyncio.gather(
-        *(hand.join(delivery(f"m-{n}", contact=f"c-{n}", offset=n), hold(user_subject(f"u-{n}"))) for n in range(1000))
+        *(hand.join(delivery(f"m-{n}", key=f"c-{n}", offset=n), hold(user_subject(f"u-{n}"))) for n in range(1000))
     )
     asked: list[tuple[str, Any]] = []
     engine = store._database._engines.reading.sync_engine

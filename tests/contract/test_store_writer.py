@@ -65,7 +65,7 @@ async def stored(database: Database) -> list[int]:
 
 
 async def test_a_thousand_claims_take_far_fewer_commits(store: SqlStore, hand: Hand) -> None:
-    many = [delivery(f"m-{n}", contact=f"c-{n}", offset=n) for n in range(1000)]
+    many = [delivery(f"m-{n}", key=f"c-{n}", offset=n) for n in range(1000)]
     results = await asyncio.gather(*(hand.claim(each) for each in many))
     assert all(isinstance(result, Claimed) for result in results)
     assert store.writer.operations == 1000
@@ -75,7 +75,7 @@ async def test_a_thousand_claims_take_far_fewer_commits(store: SqlStore, hand: H
 async def test_lanes_that_each_await_their_own_share_commits(store: SqlStore, hand: Hand) -> None:
     async def lane(number: int) -> None:
         for n in range(5):
-            await hand.deliver(delivery(f"m-{number}-{n}", contact=f"c-{number}", offset=n))
+            await hand.deliver(delivery(f"m-{number}-{n}", key=f"c-{number}", offset=n))
 
     await asyncio.gather(*(lane(number) for number in range(64)))
     deliveries = 64 * 5

@@ -42,7 +42,7 @@ POST = Attempt(AT, "POST", "/activities", 200, 12.5)
 def delivery(
     name: str = "m-1",
     *,
-    contact: str = "acme|6001",
+    key: str = "acme|6001",
     target: Target = Target.ACTIVITIES,
     offset: int = 0,
     partition: Partition = HERE,
@@ -53,13 +53,14 @@ def delivery(
     """The delivery of the event of that name."""
     event = native_event_id(workspace, "acme", name)
     known: dict[str, Any] = {"type": SENT, "source": "acme", "occurred_at": AT, "accepted_at": AT}
+    known |= {"contact": "6001", "campaign": "42"}
     return Delivery(
         id=effect_id(event, target, "create") if not run else str(uuid.uuid5(uuid.NAMESPACE_URL, run + name)),
         workspace=workspace,
         event=event,
         target=target,
         position=Position(*partition, offset),
-        facts=Facts(contact_key=contact, contact="6001", campaign="42", **known | facts),
+        facts=Facts(contact_key=key, **known | facts),
         run=run,
     )
 
