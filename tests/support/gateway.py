@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,10 +89,12 @@ class GatewayProcesses:
 
     # -- processes --------------------------------------------------------------------------------------------------
 
-    def start(self, name: str = "run", command: str | None = None, **environment: str) -> None:
+    def start(
+        self, name: str = "run", command: str | None = None, *, arguments: Sequence[str] = (), **environment: str
+    ) -> None:
         with (self.folder / f"{name}.log").open("ab") as output:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "gateway", command or name],
+                [sys.executable, "-m", "gateway", command or name, *arguments],
                 env=self.environment | environment,
                 cwd=self.folder,
                 stdout=output,
