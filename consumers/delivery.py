@@ -116,9 +116,11 @@ class Deliverer:
                 # From claim to settlement nothing is cut short: it would be in doubt. It ends within the two seconds of
                 # a claim and the time-out of a call; who cannot wait that long cancels twice.
                 await asyncio.wait({once})
-                if not once.cancelled():
-                    once.exception()  # whoever cancelled us does not ask any more
-                raise
+                if not _ended(once):
+                    raise
+                # It ended after all, and counts: only what would come next is called off.
+                _uncancel()
+                return None
             if not isinstance(result, float):
                 return result
             await self._tools.clock.sleep(result)
@@ -230,3 +232,14 @@ class Deliverer:
             expires_at=since + configuration.policies.wait_at_most,
             detail=detail,
         )
+
+
+def _ended(once: asyncio.Future[float | Row | None]) -> bool:
+    """Whether the delivery needs nothing more; an error is seen, for whoever cancelled does not ask any more."""
+    return not once.cancelled() and once.exception() is None and once.result() is None
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
