@@ -107,14 +107,18 @@ class Worker:
                 for tenure in self._tenures.ready([Partition(*error.partition)] if error.partition else wanted):
                     tenure.quiet = True
                 continue
-            for partition, records in batches.items():
-                await self._take(partition, records)
+            # All tenures now, before anything is awaited: what was fetched belongs to these, and a newer tenure of the
+            # same partition starts from what is committed.
+            owned = [(self._tenures.of(partition), partition, records) for partition, records in batches.items()]
+            for owner, partition, records in owned:
+                if owner is None:
+                    await _put_back(consumer, partition, records)
+            for owner, _, records in owned:
+                if owner is not None:
+                    await self._take(owner, records)
 
-    async def _take(self, partition: Partition, records: Sequence[Record]) -> None:
+    async def _take(self, tenure: Tenure, records: Sequence[Record]) -> None:
         """Hands a fetched batch to the lanes, but for what the ledger knows as settled."""
-        tenure = self._tenures.of(partition)
-        if tenure is None:
-            return
         fresh = [record for record in records if tenure.start(record.offset)]
         decoded: list[tuple[Record, CampaignEvent | None]] = []
         for record in fresh:
@@ -266,3 +270,11 @@ class Worker:
         if not consumer.topics() and asked:
             return True
         return bool(asked) and bool(await self._log.partitions(asked))
+
+
+async def _put_back(consumer: GroupConsumer, partition: Partition, records: Sequence[Record]) -> None:
+    """Reads them again later: the partition was handed over while they were fetched, and its new tenure is not ready.
+
+    To drop them would be to lose them: what is fetched next comes after them."""
+    with suppress(NotAssigned):
+        await consumer.seek(partition, records[0].offset)

@@ -16,7 +16,7 @@ from gateway.contracts.states import Reason
 from gateway.crm.client import Json, Made
 from gateway.store.dead_letters import DeadLetterFilter
 from tests.support.crm import InMemoryCrm, answer_lost, no_usable_id, rejected, server_error, unreachable
-from tests.support.engine import Consumers
+from tests.support.engine import Consumers, SharedStore
 from tests.support.events import AT, event
 from tests.support.eventually import eventually
 
@@ -134,7 +134,7 @@ async def test_a_claim_of_a_process_that_died_is_in_doubt_resent_and_counted(
 ) -> None:
     crm.latency_s = 60
     await consumers.append(numbered(1, 0), numbered(1, 1))
-    consumers.start("one")
+    consumers.start("one", drain_s=0.1)
     await eventually(lambda: crm.at_once == 1, within_s=10)
     await consumers.cut("one")
     crm.latency_s = 0
@@ -147,8 +147,8 @@ async def test_a_claim_of_a_process_that_died_is_in_doubt_resent_and_counted(
 
 async def test_two_engines_share_the_work_and_a_leaving_one_doubles_nothing(consumers: Consumers, crm: SlowCrm) -> None:
     crm.latency_s = 0.01
-    consumers.start("one")
-    consumers.start("two")
+    consumers.start("one", wrapped=SharedStore)
+    consumers.start("two", wrapped=SharedStore)
     await consumers.append(*(numbered(contact, step) for step in range(4) for contact in range(60)))
     await eventually(lambda: len(crm.activities) > 40, within_s=20)
     await consumers.stop("one")

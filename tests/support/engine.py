@@ -15,7 +15,6 @@ from gateway.contracts.codec import encode
 from gateway.contracts.configuration import Connection, Policies
 from gateway.contracts.events import CampaignEvent
 from gateway.contracts.log import GROUP_DELIVERY, EventLog, NewRecord, topic_of
-from gateway.contracts.store import Store
 from gateway.crm.client import CrmClient
 from gateway.log.memory import MemoryLog
 from gateway.store import SqlStore, open_store
@@ -51,7 +50,9 @@ class Consumers:
         await self.store.workspaces.set_policies("default", document)
         return (await self.live.refresh()).workspaces["default"].policies
 
-    def start(self, name: str = "one", *, wrapped: Callable[[SqlStore], Store] | None = None) -> None:
+    def start(
+        self, name: str = "one", *, wrapped: Callable[[SqlStore], Any] | None = None, drain_s: float = 10.0
+    ) -> None:
         engine = Engine(
             events=self.log,
             store=wrapped(self.store) if wrapped else self.store,
@@ -61,7 +62,7 @@ class Consumers:
             open_crm=lambda _: lambda *_: _Shared(self.crm),  # type: ignore[return-value]
             process=name,
             random=random.Random(7).random,
-            drain_s=10.0,
+            drain_s=drain_s,
         )
         self._running[name] = (engine, asyncio.create_task(engine.run()))
 
@@ -119,6 +120,18 @@ class Consumers:
             return await self.lag() == 0
 
         await eventually(is_drained, within_s=within_s)
+
+
+class SharedStore:
+    """A store as several processes have it: none of them may take another for dead."""
+
+    exclusive = False
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
 
 
 class _Shared:
