@@ -47,6 +47,8 @@ class Writer:
         #: How many transactions carried how many operations.
         self.commits = 0
         self.operations = 0
+        #: How many transactions failed by one of their operations and were taken apart.
+        self.splits = 0
 
     def register(self, apply: Apply[Operation, Result]) -> None:
         """Adds a kind of operation."""
@@ -111,6 +113,7 @@ class Writer:
             if last:
                 _fail(batches[0][1][0], error)
                 return
+            self.splits += 1
             # One operation made the transaction fail: each gets its own, so that only the culprit does. Alone it may
             # succeed as well: another process was faster at the same row, and now that row is seen.
             for apply, queue in batches:
