@@ -68,8 +68,7 @@ async def error_of(calling: Calling, *behaviours: Behaviour, timeout_s: float = 
 @pytest.fixture
 async def unused_url() -> str:
     async with FaultyServer([resets]) as server:
-        url = server.url
-    return url
+        return server.url
 
 
 async def test_a_refused_connection_took_no_effect(unused_url: str) -> None:
