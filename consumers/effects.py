@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,17 +40,24 @@ class EffectClaims:
         clock = tools.clock
         self._asked: Coalescer[EffectClaim, Effect] = Coalescer(self._claim, clock=clock, gather_s=0.0, in_turn=True)
         self._ended: Coalescer[EffectEnd, bool] = Coalescer(self._end, clock=clock, gather_s=0.0, in_turn=True)
+        self._given_back: set[asyncio.Task[None]] = set()
 
     async def acquire(self, effect_id: str, *, timeout_s: float) -> EffectHeld | str:
         """The claim, or the CRM id of what is done already. A claim of somebody else is waited for; it is given up
-        for lost, and counted, once it was seen unchanged for longer than a call can take."""
+        for lost, and counted, once it was seen unchanged for longer than a call can take. May be cancelled: a claim
+        that is made all the same is given back."""
         tools = self._tools
         seen: str | None = None
         since = tools.clock.monotonic()
         while True:
             claimed_at = tools.clock.monotonic()
             claim = EffectClaim(effect_id, tools.workspace, tools.process, uuid.uuid4().hex, tools.clock.now())
-            effect = await self._ask(claim)
+            asking = asyncio.ensure_future(self._ask(claim))
+            try:
+                effect = await asyncio.shield(asking)
+            except asyncio.CancelledError:
+                self._give_back(claim, asking)
+                raise
             if effect.crm_id is not None:
                 return effect.crm_id
             if effect.claim == claim.token:
@@ -72,8 +80,21 @@ class EffectClaims:
 
     async def close(self, *, within_s: float) -> None:
         """Returns when nothing is under way."""
+        if self._given_back:
+            await asyncio.wait(self._given_back, timeout=within_s)
         await self._asked.close(within_s=within_s)
         await self._ended.close(within_s=within_s)
+
+    def _give_back(self, claim: EffectClaim, asking: asyncio.Future[Effect]) -> None:
+        """Whoever wanted it is gone, and nothing was sent: left standing it would pass for a call under way."""
+
+        async def free() -> None:
+            if (await asking).claim == claim.token:
+                await self._ended.ask(claim.token, EffectEnd(claim.id, claim.token, None, 0))
+
+        task = asyncio.get_running_loop().create_task(free())
+        self._given_back.add(task)
+        task.add_done_callback(self._given_back.discard)
 
     async def _ask(self, claim: EffectClaim) -> Effect:
         # The same token however often: a store that was away may have kept the claim and lost only its answer.
