@@ -27,7 +27,7 @@ from gateway.contracts.states import Reason, State
 from gateway.store import queues
 from gateway.store.delivery_tables import attempts, ledger
 from gateway.store.generations import overtaken
-from gateway.store.ledger_rows import locked_rows, new_values, row_of, select_rows
+from gateway.store.ledger_rows import locked_rows, locked_rows_of, new_values, row_of, select_rows
 from gateway.store.membership import one_of
 from gateway.store.upserts import insert
 
@@ -75,7 +75,7 @@ async def _claim_known(
     """Claims of deliveries that have a row, or whose contact or queue has something in it."""
     if not claims:
         return {}
-    rows = await locked_rows(connection, {claim.delivery.id for _, claim in claims})
+    rows = await locked_rows_of(connection, [claim.delivery for _, claim in claims])
     taken = await _claimed_contacts(connection, {_contact(claim) for _, claim in claims})
     results: dict[int, ClaimResult] = {}
     updates: list[tuple[int, Claim]] = []

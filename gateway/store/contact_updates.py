@@ -15,7 +15,11 @@ from gateway.store.dead_letters import bury_in
 from gateway.store.delivery_tables import contact_updates
 from gateway.store.engine import Database
 from gateway.store.membership import one_of
+from gateway.store.texts import storable_id
 from gateway.store.upserts import insert
+
+#: Workspace, contact key.
+_Contact = tuple[str, str]
 
 
 class ContactUpdates:
@@ -81,48 +85,51 @@ async def _mark(connection: AsyncConnection, updates: Sequence[WantedUpdate]) ->
 
 async def want(connection: AsyncConnection, ended: Sequence[tuple[Delivery, Learned]]) -> None:
     """Adds fields to the wanted sets of contacts; the version rises only where something differs."""
-    merged: dict[tuple[str, str], tuple[Delivery, dict[str, Any], str]] = {}
+    merged: dict[_Contact, tuple[Delivery, dict[str, Any], str]] = {}
     for delivery, learned in ended:
         if learned.wanted is None or learned.contact_crm_id is None:
             continue
         name = (delivery.workspace, delivery.facts.contact_key)
         fields = merged[name][1] if name in merged else {}
-        merged[name] = (delivery, fields | dict(learned.wanted), learned.contact_crm_id)
+        merged[name] = (delivery, fields | dict(learned.wanted), storable_id(learned.contact_crm_id))
     if not merged:
         return
-    known = await _known(connection, sorted(merged))
-    rows = []
-    for (workspace, key), (delivery, fields, crm_id) in sorted(merged.items()):
-        before = known.get((workspace, key))
-        wanted = (orjson.loads(before.fields) if before is not None else {}) | fields
-        if before is not None and before.crm_id == crm_id and orjson.loads(before.fields) == wanted:
-            continue
-        rows.append(
-            {
-                "workspace": workspace,
-                "contact_key": key,
-                "crm_id": crm_id,
-                "fields": orjson.dumps(wanted, option=orjson.OPT_SORT_KEYS).decode(),
-                "version": (before.version if before is not None else 0) + 1,
-                "written_version": before.written_version if before is not None else 0,
-                "event": delivery.event,
-                "topic": delivery.position.topic,
-                "partition": delivery.position.partition,
-                "offset": delivery.position.offset,
-            }
-        )
-    if rows:
-        statement = insert(connection, contact_updates)
-        changed = {
-            name: statement.excluded[name]
-            for name in ("crm_id", "fields", "version", "event", "topic", "partition", "offset")
-        }
-        await connection.execute(
-            statement.on_conflict_do_update(index_elements=list(contact_updates.primary_key), set_=changed), rows
-        )
+    known = await _known(connection, merged)
+    if missing := sorted(merged.keys() - known.keys()):
+        # What has no row cannot be locked, and another process may want something of the same contact this instant.
+        rows = [_named(name) | _values(merged[name][0], "", {}, version=0) | {"written_version": 0} for name in missing]
+        await connection.execute(insert(connection, contact_updates).on_conflict_do_nothing(), rows)
+        known |= await _known(connection, missing)
+    changed = []
+    for name, (delivery, fields, crm_id) in sorted(merged.items()):
+        before = known[name]
+        had = orjson.loads(before.fields)
+        if before.crm_id != crm_id or had != had | fields:
+            values = _values(delivery, crm_id, had | fields, version=before.version + 1)
+            changed.append({"w": name[0], "k": name[1]} | values)
+    if changed:
+        c = contact_updates.c
+        statement = update(contact_updates).where(c.workspace == bindparam("w"), c.contact_key == bindparam("k"))
+        await connection.execute(statement, changed)
 
 
-async def _known(connection: AsyncConnection, names: list[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+def _named(name: _Contact) -> dict[str, str]:
+    return {"workspace": name[0], "contact_key": name[1]}
+
+
+def _values(delivery: Delivery, crm_id: str, fields: dict[str, Any], *, version: int) -> dict[str, Any]:
+    return {
+        "crm_id": crm_id,
+        "fields": orjson.dumps(fields, option=orjson.OPT_SORT_KEYS).decode(),
+        "version": version,
+        "event": delivery.event,
+        "topic": delivery.position.topic,
+        "partition": delivery.position.partition,
+        "offset": delivery.position.offset,
+    }
+
+
+async def _known(connection: AsyncConnection, names: Collection[_Contact]) -> dict[_Contact, Any]:
     c = contact_updates.c
     statement = (
         select(c.workspace, c.contact_key, c.crm_id, c.fields, c.version, c.written_version)

@@ -15,6 +15,7 @@ from gateway.contracts.deliveries import Effect, EffectClaim, EffectEnd
 from gateway.store.delivery_tables import effects
 from gateway.store.engine import Database
 from gateway.store.membership import one_of
+from gateway.store.texts import storable_id
 from gateway.store.upserts import insert
 
 
@@ -38,14 +39,15 @@ class Effects:
     async def settle(self, ends: Sequence[EffectEnd]) -> list[bool]:
         """Ends claims; False for each that was not ours any more.
 
-        What a lost claim made is kept all the same where nothing else is known: it is there."""
+        What a lost claim made is kept all the same where nothing else is known: it is there. The same end told twice is
+        one."""
         async with self._database.begin() as connection:
             rows = await _locked(connection, sorted({end.id for end in ends}))
-            ours = [end.id in rows and rows[end.id].claim == end.token for end in ends]
-            await _end(connection, [end for end, own in zip(ends, ours, strict=True) if own], self._clock.now())
-            late = [end for end, own in zip(ends, ours, strict=True) if not own and end.crm_id is not None]
+            own = [end for end in ends if end.id in rows and rows[end.id].claim == end.token]
+            await _end(connection, own, self._clock.now())
+            late = [end for end in ends if end not in own and end.crm_id is not None]
             await _end(connection, late, self._clock.now(), where=effects.c.crm_id.is_(None))
-        return ours
+        return [end in own or (end.id in rows and _is_told_again(end, rows[end.id])) for end in ends]
 
     async def abandon(self, effect_id: str, token: str) -> bool:
         """Gives up a foreign claim; doubted one more."""
@@ -97,7 +99,10 @@ async def _end(
             doubted=effects.c.doubted + bindparam("lost"),
             updated_at=at,
         ),
-        [{"effect": end.id, "made": end.crm_id, "lost": end.doubted} for end in ends],
+        [
+            {"effect": end.id, "made": storable_id(end.crm_id) if end.crm_id is not None else None, "lost": end.doubted}
+            for end in ends
+        ],
     )
 
 
@@ -110,6 +115,11 @@ async def _take(connection: AsyncConnection, claims: list[EffectClaim]) -> None:
                 for claim in claims
             ],
         )
+
+
+def _is_told_again(end: EffectEnd, row: Found[Any]) -> bool:
+    """Whether this very end stands there already: whoever told it was not told that it was committed."""
+    return end.crm_id is not None and row.crm_id == storable_id(end.crm_id)
 
 
 def _effect(row: Found[Any]) -> Effect:

@@ -61,6 +61,29 @@ async def locked_rows(connection: AsyncConnection, ids: Collection[str]) -> dict
     return {row.id: row for row in await connection.execute(statement)}
 
 
+async def locked_rows_of(connection: AsyncConnection, deliveries: Collection[Delivery]) -> dict[str, Found[Any]]:
+    """The rows of these deliveries' events, targets and runs, by the deliveries' ids, locked until the end.
+
+    A row may have another id: senders reuse theirs, and then one event is told as two things."""
+    if not deliveries:
+        return {}
+    c = ledger.c
+    statement = (
+        select_rows()
+        .add_columns(c.workspace, c.run)
+        .where(
+            one_of(connection, c.workspace, {each.workspace for each in deliveries}),
+            one_of(connection, c.event, {each.event for each in deliveries}),
+        )
+        .order_by(c.id)
+        .with_for_update()
+    )
+    found = await connection.execute(statement)
+    rows = {(row.workspace, row.event, row.target, row.run): row for row in found}
+    names = {each.id: (each.workspace, each.event, each.target.value, each.run) for each in deliveries}
+    return {id: rows[name] for id, name in names.items() if name in rows}
+
+
 def new_values(delivery: Delivery, at: datetime) -> dict[str, Any]:
     """The values of a row that did not exist, unclaimed and pending."""
     facts, position = delivery.facts, delivery.position

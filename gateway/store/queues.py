@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select, tuple_, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -81,8 +81,13 @@ async def append(connection: AsyncConnection, joins: Sequence[Join], opened: dic
                 "expires_at": join.hold.expires_at if join.hold is not None else None,
             }
         )
-    # A task's queue may be opened by another process at the same moment: then these entries stand behind its head.
-    await connection.execute(insert(connection, waiting_queues).on_conflict_do_nothing(), rows)
+    # A task's queue may be opened by another process at the same moment: then these entries stand behind its head, and
+    # the row is locked all the same, so that nobody clears the queue before he sees them.
+    statement = insert(connection, waiting_queues)
+    opening = statement.on_conflict_do_update(
+        index_elements=list(waiting_queues.primary_key), set_={"head": waiting_queues.c.head}
+    )
+    await connection.execute(opening, rows)
 
 
 def _entry(join: Join) -> dict[str, Any]:
@@ -130,8 +135,13 @@ async def hold(connection: AsyncConnection, holds: Sequence[tuple[QueueName, int
 async def wake(connection: AsyncConnection, workspace: str, subjects: Collection[str]) -> None:
     """Makes due what waits for one of these subjects; everything where the policies are among them."""
     c = waiting_queues.c
-    waiting = c.subject.is_not(None) if POLICY_SUBJECT in subjects else one_of(connection, c.subject, subjects)
-    await connection.execute(update(waiting_queues).where(c.workspace == workspace, waiting).values(subject=None))
+    name = list(waiting_queues.primary_key)
+    every = c.subject.is_not(None) if POLICY_SUBJECT in subjects else one_of(connection, c.subject, subjects)
+    waiting: ColumnElement[bool] = and_(c.workspace == workspace, every)
+    if connection.dialect.name == "postgresql":
+        # Locked in the order in which `heads` does: these may be many, and who parks deliveries holds some of them.
+        waiting = tuple_(*name).in_(select(*name).where(waiting).order_by(*name).with_for_update())
+    await connection.execute(update(waiting_queues).where(waiting).values(subject=None))
 
 
 async def leave(connection: AsyncConnection, deliveries: Collection[str]) -> None:

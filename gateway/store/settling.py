@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row as Found
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.contracts.deliveries import (
@@ -28,9 +28,9 @@ from gateway.store.crosswalk import learn_in
 from gateway.store.dead_letters import bury_in
 from gateway.store.delivery_tables import attempts, ledger
 from gateway.store.generations import overtaken
-from gateway.store.ledger_rows import locked_rows, new_values, row_of
+from gateway.store.ledger_rows import locked_rows, locked_rows_of, new_values, row_of
 from gateway.store.subjects import raise_subjects
-from gateway.store.texts import storable
+from gateway.store.texts import storable, storable_id
 
 #: The error of an attempt whose end came after its claim was lost.
 SETTLED_LATE = "settled late"
@@ -78,7 +78,7 @@ async def _settle(connection: AsyncConnection, own: list[Settlement]) -> None:
                 "delivery": s.delivery.id,
                 "new_state": s.state.value,
                 "new_reason": s.reason.value if s.reason else None,
-                "new_crm_id": storable(s.crm_id),
+                "new_crm_id": _id(s.crm_id),
                 "token": s.token,
                 "counted": 1 if s.attempt is not None and s.counts else 0,
                 "doubts": s.doubted,
@@ -97,14 +97,26 @@ async def _settle_late(connection: AsyncConnection, settlement: Settlement, foun
     """The claim was given up for lost, and its call has ended all the same: one more record may stand in the CRM."""
     if found is None:
         return  # a row that this store never had: an older copy of it was restored
-    values: dict[str, Any] = {"late": ledger.c.late + 1, "updated_at": settlement.at}
-    if found.state == State.IN_DOUBT.value and settlement.state is State.DELIVERED:
-        values |= {"state": State.DELIVERED.value, "reason": None, "crm_id": storable(settlement.crm_id)}
-        await _learn(connection, [(settlement.delivery, settlement.learned)])
-    await connection.execute(update(ledger).where(ledger.c.id == settlement.delivery.id).values(**values))
     if settlement.attempt is not None:
+        if await _is_kept(connection, settlement.delivery, settlement.attempt):
+            return  # told again: whoever told it was not told that it was committed
         kept = replace(settlement.attempt, error=SETTLED_LATE, crm_id=settlement.crm_id)
         await _add_attempts(connection, [(settlement.delivery, kept)])
+    values: dict[str, Any] = {"late": ledger.c.late + 1, "updated_at": settlement.at}
+    if found.state == State.IN_DOUBT.value and settlement.state is State.DELIVERED:
+        values |= {"state": State.DELIVERED.value, "reason": None, "crm_id": _id(settlement.crm_id)}
+        await _learn(connection, [(settlement.delivery, settlement.learned)])
+    await connection.execute(update(ledger).where(ledger.c.id == settlement.delivery.id).values(**values))
+
+
+async def _is_kept(connection: AsyncConnection, delivery: Delivery, attempt: Attempt) -> bool:
+    c = attempts.c
+    statement = select(c.number).where(c.delivery == delivery.id, c.at == attempt.at, c.error == SETTLED_LATE).limit(1)
+    return (await connection.execute(statement)).one_or_none() is not None
+
+
+def _id(crm_id: str | None) -> str | None:
+    return storable_id(crm_id) if crm_id is not None else None
 
 
 async def _add_attempts(connection: AsyncConnection, made: Iterable[tuple[Delivery, Attempt]]) -> None:
@@ -118,7 +130,7 @@ async def _add_attempts(connection: AsyncConnection, made: Iterable[tuple[Delive
             "duration_us": round(attempt.duration_ms * 1000),
             "error": storable(attempt.error),
             "answer": storable(attempt.answer),
-            "crm_id": storable(attempt.crm_id),
+            "crm_id": _id(attempt.crm_id),
         }
         for delivery, attempt in made
     ]
@@ -133,7 +145,7 @@ async def _learn(connection: AsyncConnection, ended: Sequence[tuple[Delivery, Le
     for delivery, learned in ended:
         if learned.crosswalk is not None:
             kind, source, sender_id, crm_id = learned.crosswalk
-            entries.setdefault((delivery.workspace, kind), []).append((source, sender_id, crm_id))
+            entries.setdefault((delivery.workspace, kind), []).append((source, sender_id, storable_id(crm_id)))
         if learned.subject is not None:
             subjects.setdefault(delivery.workspace, set()).add(learned.subject)
     for (workspace, kind), known in sorted(entries.items()):
@@ -148,7 +160,7 @@ async def apply_conclusions(
 ) -> list[Row | AlreadyThere | Parked | Overtaken]:
     """Outcomes without a call, for rows that nobody has claimed."""
     lost = await overtaken(connection, {conclusion.ownership for conclusion in conclusions})
-    rows = await locked_rows(connection, [conclusion.delivery.id for conclusion in conclusions])
+    rows = await locked_rows_of(connection, [conclusion.delivery for conclusion in conclusions])
     names = {(c.delivery.workspace, c.delivery.target.value, queue) for c in conclusions for queue in c.queues}
     heads = await queues.heads(connection, names)
     results: dict[int, Row | AlreadyThere | Parked | Overtaken] = {}

@@ -21,6 +21,7 @@ from gateway.store.gates import Gates
 from gateway.store.generations import Generations
 from gateway.store.keys import Keys
 from gateway.store.ledger import Ledger
+from gateway.store.locking import lock_ahead
 from gateway.store.owners import Owners
 from gateway.store.schema import check_schema, migrate_schema
 from gateway.store.sealing import open_vault
@@ -65,7 +66,7 @@ class SqlStore:
 
 def _writer(database: Database) -> Writer:
     """The group commit with every kind of operation, in the order they are applied in a transaction."""
-    writer = Writer(database)
+    writer = Writer(database, lock=lock_ahead)
     # What ends comes before what begins: a settlement of a contact frees it for the claim that follows.
     writer.register(apply_settlements)
     writer.register(apply_releases)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import orjson
 
 ANSWER_CHARACTERS_MAX = 2_000
+#: An index of PostgreSQL takes 2,704 bytes, and a character has at most four.
+ID_CHARACTERS_MAX = 500
 
 
 def storable(text: str | None, *, characters_max: int = ANSWER_CHARACTERS_MAX) -> str | None:
@@ -16,6 +18,11 @@ def storable(text: str | None, *, characters_max: int = ANSWER_CHARACTERS_MAX) -
         return None
     cut = text[:characters_max].replace("\x00", "\ufffd")
     return cut.encode("utf-8", "replace").decode()
+
+
+def storable_id(crm_id: str) -> str:
+    """The CRM's name of a record, as it can be kept and indexed. Ids that need this are none of a working CRM."""
+    return storable(crm_id, characters_max=ID_CHARACTERS_MAX) or ""
 
 
 def pack_headers(headers: Sequence[tuple[str, bytes]]) -> str:

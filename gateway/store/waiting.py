@@ -29,7 +29,7 @@ from gateway.store import queues
 from gateway.store.delivery_tables import ledger, waiting_entries, waiting_queues
 from gateway.store.engine import Database
 from gateway.store.generations import overtaken
-from gateway.store.ledger_rows import locked_rows, new_values, row_of
+from gateway.store.ledger_rows import locked_rows, locked_rows_of, new_values, row_of
 from gateway.store.membership import one_of
 from gateway.store.subjects import held_versions
 from gateway.store.texts import unpack_headers
@@ -152,7 +152,7 @@ def _head(row: Found[Any]) -> QueueHead:
 async def apply_joins(connection: AsyncConnection, joins: Sequence[Join]) -> list[Row | AlreadyThere | Overtaken]:
     """Joins in bulk; the order of a queue is theirs."""
     lost = await overtaken(connection, {join.ownership for join in joins})
-    rows = await locked_rows(connection, {join.delivery.id for join in joins})
+    rows = await locked_rows_of(connection, [join.delivery for join in joins])
     standing = await queues.entries_of(connection, list(rows)) if rows else {}
     refusals: dict[int, AlreadyThere | Overtaken] = {}
     joining: dict[str, Join] = {}

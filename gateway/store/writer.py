@@ -16,6 +16,8 @@ Operation = TypeVar("Operation")
 Result = TypeVar("Result")
 #: Applies operations of one kind inside a transaction, in bulk; the results in their order.
 Apply = Callable[[AsyncConnection, Sequence[Operation]], Awaitable[Sequence[Result]]]
+#: Locks what the operations of a transaction have in common, before any of them is applied.
+Lock = Callable[[AsyncConnection, Sequence[Any]], Awaitable[None]]
 
 #: In one transaction at most: a long one makes everybody wait.
 OPERATIONS_PER_COMMIT = 1_000
@@ -38,8 +40,8 @@ class Writer:
     A caller awaits each of its operations before it submits one that depends on it, so operations of one transaction
     depend on each other only through the rows they touch, and any fixed order of kinds is sound."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, *, lock: Lock | None = None) -> None:
+        self._database, self._lock = database, lock
         self._kinds: list[Apply[Any, Any]] = []
         self._queues: dict[Apply[Any, Any], list[_Queued]] = {}
         self._flushing: asyncio.Task[None] | None = None
@@ -127,6 +129,8 @@ class Writer:
 
     async def _applied(self, batches: Batches) -> list[Sequence[Any]]:
         async with self._database.begin() as connection:
+            if self._lock is not None:
+                await self._lock(connection, [queued.operation for _, queue in batches for queued in queue])
             results = [await apply(connection, [queued.operation for queued in queue]) for apply, queue in batches]
             if [len(answers) for answers in results] != [len(queue) for _, queue in batches]:
                 raise ValueError("a kind of operation did not answer each of its operations")
