@@ -1,11 +1,13 @@
 """What can go wrong with a call to a CRM: a closed set, so that every caller decides about all of it (DESIGN.md §7).
 
     CrmError
-    ├── Unreachable       weather: no connection, 408, 425, 503 without a horizon; nothing of the call took effect
+    ├── Unreachable       weather: no connection, 408, 425, 503 without a horizon, and a redirect, for the base URL is
+    │                     then another: no record's fault; nothing of the call took effect
     ├── Throttled         weather: 429, or 503 with Retry-After; nothing before `retry_after_s`
     ├── KeyRefused        weather once an authenticated probe is refused too: 401, 403
     ├── Rejected          poison: any other 4xx; this record, now and for ever
-    ├── ServerError       500 exactly: refused for certain, for whatever reason: an attempt, if a probe succeeds
+    ├── ServerError       500 exactly: refused for certain, for whatever reason: an attempt, if a probe succeeds; and a
+    │                     2xx to a reading call that does not say what was asked
     ├── NotOffered        404, 405, 501 on a path without an id: the CRM does not have this call
     ├── UnknownOutcome    bytes were sent and no complete answer came, or a 5xx but 500, 501, 503
     └── NoUsableId        a 2xx without an id: something was made, and we cannot say what
@@ -63,7 +65,7 @@ class Rejected(CrmError):
 
 
 class ServerError(CrmError):
-    """The CRM answered 500: refused for certain, for whatever reason."""
+    """The CRM answered 500, or a reading call with something else: refused for certain, for whatever reason."""
 
 
 class NotOffered(CrmError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -11,10 +12,25 @@ import orjson
 from gateway.contracts.configuration import Connection
 from gateway.contracts.keys import batch_id
 from gateway.crm import answers
-from gateway.crm.batches import BYTES_MAX, BYTES_MIN, pieces
+from gateway.crm.batches import BYTES_MAX, BYTES_MIN, halved, piece_end
 from gateway.crm.client import Associated, CrmUser, Json, Made, Matches, Updated
 from gateway.crm.errors import Call, CrmError, NotOffered, NoUsableId, Rejected, ServerError
 from gateway.crm.transport import Answer, OnCall, Request, Transport
+
+#: Reads the answer to one piece of a batch.
+Take = Callable[[slice, Answer], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Items to send under one name. `keys`: their Idempotency-Keys; None for a reading call."""
+
+    method: str
+    path: str
+    name: str
+    items: Sequence[Any]
+    keys: Sequence[str] | None = None
+    creating: bool = False
 
 
 class HttpCrm:
@@ -24,9 +40,10 @@ class HttpCrm:
         self, connection: Connection, *, timeout_s: float, concurrency: int, on_call: OnCall | None = None
     ) -> None:
         self._transport = Transport(connection, timeout_s=timeout_s, concurrency=concurrency, on_call=on_call)
+        self._secret = connection.api_key
         #: Learned from a 413: trap 9.
         self._bytes_max = BYTES_MAX
-        #: Learned from the first PATCH /tasks/batch that another route swallowed: trap 1.
+        #: Learned from a PATCH /tasks/batch that another route swallowed: trap 1.
         self._batch_shadowed = False
 
     async def close(self) -> None:
@@ -58,119 +75,102 @@ class HttpCrm:
             answer = await self._send("GET", "/users")
         except NotOffered:
             return None
-        listed = answers.array_of(answer.body)
-        if listed is None:
-            listed = answers.results_of(answer.body)
-        if listed is None:
-            raise Rejected("the CRM's answer to GET /users is not a list", answer.call)
-        users = []
-        for item in listed:
-            user_id, email = answers.usable_id(item.get("id")), item.get("email")
-            if user_id is not None:
-                name = item.get("name")
-                users.append(CrmUser(user_id, str(name or user_id), email if isinstance(email, str) else None))
-        return users
+        return [_user(user_id, item) for user_id, item in answers.named(_listed(answer)).items()]
 
     # -- contacts and companies -------------------------------------------------------------------------------------
 
     async def find_contacts(self, contacts: Sequence[Json]) -> Matches:
         """POST /contacts/sync."""
-        return await self._matches("/contacts/sync", "contacts", contacts)
+        return await self._find("/contacts/sync", "contacts", contacts)
 
     async def create_contacts(self, contacts: Sequence[Json], *, keys: Sequence[str]) -> Matches:
         """POST /contacts."""
-        return await self._matches("/contacts", "contacts", contacts, keys)
+        return await self._create("/contacts", "contacts", contacts, keys)
 
     async def find_companies(self, companies: Sequence[Json]) -> Matches:
         """POST /companies/sync."""
-        return await self._matches("/companies/sync", "companies", companies)
+        return await self._find("/companies/sync", "companies", companies)
 
     async def create_companies(self, companies: Sequence[Json], *, keys: Sequence[str]) -> Matches:
         """POST /companies."""
-        return await self._matches("/companies", "companies", companies, keys)
+        return await self._create("/companies", "companies", companies, keys)
 
     async def update_contacts(self, contacts: Sequence[Json], *, keys: Sequence[str]) -> Updated:
         """PUT /contacts. Trap 3: an item's `success: false` stands inside a 200."""
         results: dict[str, bool] = {}
         calls = []
-        for answer in await self._batch("PUT", "/contacts", "contacts", contacts, keys):
+
+        def take(_: slice, answer: Answer) -> None:
             calls.append(answer.call)
-            for item in answers.results_of(answer.body) or []:
-                crm_id = answers.usable_id(item.get("crmId"))
-                if crm_id is not None:
-                    results[crm_id] = item.get("success") is not False
+            told = answers.named(answers.items_of(answer.body) or [], "crmId")
+            results.update({crm_id: item.get("success") is not False for crm_id, item in told.items()})
+
+        await self._in_pieces(_Batch("PUT", "/contacts", "contacts", contacts, keys), take)
         return Updated(results, calls)
 
     async def associate(self, pairs: Sequence[tuple[str, str]], *, keys: Sequence[str]) -> Associated:
-        """POST /associations. Trap 3: failures stand in `errors`, beside `success: true`; trap 10: its own names."""
+        """POST /associations."""
         items = [{"contactCRMId": contact, "companyCRMId": company} for contact, company in pairs]
         failed: dict[tuple[str, str], str] = {}
         calls = []
-        for answer in await self._batch("POST", "/associations", "associations", items, keys, creating=True):
+
+        def take(piece: slice, answer: Answer) -> None:
             calls.append(answer.call)
-            said = answers.parsed(answer.body)
-            if not isinstance(said, dict):
-                continue
-            errors = said.get("errors")
-            for item in errors if isinstance(errors, list) else []:
-                if isinstance(item, dict):
-                    pair = (str(item.get("contactCRMId")), str(item.get("companyCRMId")))
-                    failed[pair] = str(item.get("error") or item.get("message") or "refused")
-            if said.get("success") is False and not failed:
-                failed |= {pair: answers.error_text(answer.body) or "refused" for pair in pairs}
+            failed.update(answers.unlinked(answer.body, pairs[piece], self._secret))
+
+        await self._in_pieces(_Batch("POST", "/associations", "associations", items, keys, creating=True), take)
         return Associated(failed, calls)
 
-    async def _matches(self, path: str, name: str, items: Sequence[Json], keys: Sequence[str] | None = None) -> Matches:
-        """Pairs replies with requests by externalId; trap 3: what is not in the reply was not found or not made."""
+    async def _find(self, path: str, name: str, items: Sequence[Json]) -> Matches:
         crm_ids: dict[str, str] = {}
         calls = []
+
+        def take(piece: slice, answer: Answer) -> None:
+            calls.append(answer.call)
+            # A page of text must not pass for "nobody like that": a twin would be made.
+            crm_ids.update(answers.paired(_listed(answer), _external_ids(items[piece])))
+
+        await self._in_pieces(_Batch("POST", path, name, items), take)
+        return Matches(crm_ids, calls)
+
+    async def _create(self, path: str, name: str, items: Sequence[Json], keys: Sequence[str]) -> Matches:
+        crm_ids: dict[str, str] = {}
+        calls = []
+
+        def take(piece: slice, answer: Answer) -> None:
+            calls.append(answer.call)
+            made = answers.items_of(answer.body)
+            if made is None:
+                # Trap 5, for a whole piece.
+                raise NoUsableId("the CRM's answer has no results", answer.call)
+            crm_ids.update(answers.paired(made, _external_ids(items[piece])))
+
         try:
-            for answer in await self._batch("POST", path, name, items, keys, creating=keys is not None):
-                calls.append(answer.call)
-                results = answers.results_of(answer.body)
-                if results is None and keys is not None:
-                    raise NoUsableId("the CRM's answer has no results", answer.call)
-                crm_ids |= _paired(results or [])
+            await self._in_pieces(_Batch("POST", path, name, items, keys, creating=True), take)
         except CrmError as error:
-            error.done = crm_ids | error.done
+            error.done = crm_ids
             raise
         return Matches(crm_ids, calls)
 
-    async def _batch(
-        self,
-        method: str,
-        path: str,
-        name: str,
-        items: Sequence[Json],
-        keys: Sequence[str] | None,
-        *,
-        creating: bool = False,
-    ) -> list[Answer]:
-        """The answers of the pieces. A failing piece raises; `done` of its error says what those before it made."""
-        sizes = [len(orjson.dumps(item)) + 1 for item in items]
-        given: list[Answer] = []
-        for piece in pieces(sizes, bytes_max=self._bytes_max):
-            key = batch_id(keys[piece]) if keys is not None else None
+    async def _in_pieces(self, batch: _Batch, take: Take) -> None:
+        """Sends the batch piece by piece, each answer taken before the next is sent; the first failing piece raises."""
+        sizes = [len(orjson.dumps(item)) for item in batch.items]
+        start, bytes_max = 0, self._bytes_max
+        while start < len(sizes):
+            piece = slice(start, piece_end(sizes, start, bytes_max=bytes_max))
+            key = batch_id(batch.keys[piece]) if batch.keys is not None else None
+            body = {batch.name: list(batch.items[piece])}
             try:
-                given.append(await self._send(method, path, {name: list(items[piece])}, key=key, creating=creating))
+                answer = await self._send(batch.method, batch.path, body, key=key, creating=batch.creating)
             except Rejected as error:
                 if error.call.status != 413 or piece.stop - piece.start == 1:
-                    error.done = _done(given)
                     raise
-                # Trap 9: the server's limit is lower than most; remembered for this connection.
-                self._bytes_max = max(BYTES_MIN, self._bytes_max // 2)
-                half = (piece.stop - piece.start + 1) // 2
-                for part in (slice(piece.start, piece.start + half), slice(piece.start + half, piece.stop)):
-                    part_keys = keys[part] if keys is not None else None
-                    try:
-                        given += await self._batch(method, path, name, items[part], part_keys, creating=creating)
-                    except CrmError as failed:
-                        failed.done = _done(given) | failed.done
-                        raise
-            except CrmError as error:
-                error.done = _done(given)
-                raise
-        return given
+                # Trap 9: this server's limit is lower than most.
+                bytes_max = halved(sizes[piece])
+                self._bytes_max = max(BYTES_MIN, min(self._bytes_max, bytes_max))
+                continue
+            take(piece, answer)
+            start = piece.stop
 
     # -- activities and tasks ---------------------------------------------------------------------------------------
 
@@ -199,17 +199,17 @@ class HttpCrm:
                 return None
             raise
         found = answers.parsed(answer.body)
-        return found if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            raise _unreadable(answer)
+        return found
 
     async def tasks(self, crm_ids: Sequence[str]) -> dict[str, Json]:
         """POST /tasks/batch: a bare array in any order, unknown ids left out (traps 2 and 3)."""
         found: dict[str, Json] = {}
-        for piece in pieces([len(crm_id) + 3 for crm_id in crm_ids], bytes_max=self._bytes_max):
-            answer = await self._send("POST", "/tasks/batch", {"ids": list(crm_ids[piece])})
-            for item in answers.array_of(answer.body) or []:
-                task_id = answers.usable_id(item.get("id"))
-                if task_id is not None:
-                    found[task_id] = item
+        await self._in_pieces(
+            _Batch("POST", "/tasks/batch", "ids", crm_ids),
+            lambda _, answer: found.update(answers.named(_listed(answer))),
+        )
         return found
 
     async def complete_task(self, crm_id: str, *, key: str) -> Call:
@@ -217,32 +217,42 @@ class HttpCrm:
         return (await self._one_task("PATCH", crm_id, {"completed": True}, key)).call
 
     async def complete_tasks(self, crm_ids: Sequence[str], *, keys: Sequence[str]) -> dict[str, bool]:
-        """PATCH /tasks/batch; one by one where another route swallows it (trap 1)."""
+        """PATCH /tasks/batch; one by one where another route swallows it (trap 1) or one of them spoils it."""
         done: dict[str, bool] = {}
-        for piece in pieces([len(crm_id) + 3 for crm_id in crm_ids], bytes_max=self._bytes_max):
-            ids = list(crm_ids[piece])
-            listed = await self._completed_together(ids, keys[piece])
-            if listed is None:
-                done |= {
-                    crm_id: await self._completed_alone(crm_id, key)
-                    for crm_id, key in zip(ids, keys[piece], strict=True)
-                }
-            else:
-                named = {answers.usable_id(item.get("id")): item for item in listed}
-                done |= {crm_id: crm_id in named and named[crm_id].get("completed") is not False for crm_id in ids}
+        sizes, start = [len(orjson.dumps(crm_id)) for crm_id in crm_ids], 0
+        while start < len(crm_ids):
+            piece = slice(start, piece_end(sizes, start, bytes_max=self._bytes_max))
+            done |= await self._completed(crm_ids[piece], keys[piece])
+            start = piece.stop
         return done
 
-    async def _completed_together(self, ids: list[str], keys: Sequence[str]) -> list[Json] | None:
-        """The tasks updated; None where the CRM cannot do it in one call."""
-        if self._batch_shadowed:
+    async def _completed(self, crm_ids: Sequence[str], keys: Sequence[str]) -> dict[str, bool]:
+        swallowed = self._batch_shadowed
+        if not swallowed:
+            try:
+                together = await self._completed_together(crm_ids, keys)
+            except (NotOffered, ServerError):
+                swallowed = True
+            except Rejected:
+                pass
+            else:
+                if together is not None:
+                    return together
+                swallowed = True
+        alone = {crm_id: await self._completed_alone(crm_id, key) for crm_id, key in zip(crm_ids, keys, strict=True)}
+        # Only now: were the CRM out of order altogether, the single calls would have failed as well.
+        self._batch_shadowed = swallowed
+        return alone
+
+    async def _completed_together(self, crm_ids: Sequence[str], keys: Sequence[str]) -> dict[str, bool] | None:
+        """What became of each (trap 3: one that is left out was not completed); None for an answer of another call."""
+        body = {"ids": list(crm_ids), "completed": True}
+        answer = await self._send("PATCH", "/tasks/batch", body, key=batch_id(keys))
+        updated = answers.items_of(answer.body)
+        if updated is None:
             return None
-        try:
-            answer = await self._send("PATCH", "/tasks/batch", {"ids": ids, "completed": True}, key=batch_id(keys))
-            listed = answers.array_of(answer.body)
-        except (NotOffered, ServerError):
-            listed = None
-        self._batch_shadowed = listed is None
-        return list(listed) if listed is not None else None
+        tasks = answers.named(updated)
+        return {crm_id: crm_id in tasks and tasks[crm_id].get("completed") is not False for crm_id in crm_ids}
 
     async def _completed_alone(self, crm_id: str, key: str) -> bool:
         try:
@@ -263,17 +273,24 @@ class HttpCrm:
         return await self._transport.send(Request(method, path, path, body, key, creating=creating))
 
 
-def _paired(results: Sequence[Json]) -> dict[str, str]:
-    pairs = {}
-    for item in results:
-        external_id, crm_id = answers.usable_id(item.get("externalId")), answers.usable_id(item.get("crmId"))
-        if external_id is not None and crm_id is not None:
-            pairs[external_id] = crm_id
-    return pairs
+def _user(user_id: str, item: Json) -> CrmUser:
+    name, email = (value if isinstance(value, str) else None for value in (item.get("name"), item.get("email")))
+    return CrmUser(user_id, name or user_id, email)
 
 
-def _done(given: Sequence[Answer]) -> dict[str, str]:
-    done: dict[str, str] = {}
-    for answer in given:
-        done |= _paired(answers.results_of(answer.body) or [])
-    return done
+def _external_ids(items: Sequence[Json]) -> set[object]:
+    return {item.get("externalId") for item in items}
+
+
+def _listed(answer: Answer) -> list[Json]:
+    """The items of an answer to a reading call, which has to list them."""
+    items = answers.items_of(answer.body)
+    if items is None:
+        raise _unreadable(answer)
+    return items
+
+
+def _unreadable(answer: Answer) -> ServerError:
+    """A 2xx to a reading call that does not say what was asked: the CRM's mistake, like a 500."""
+    call = answer.call
+    return ServerError(f"the CRM's answer to {call.method} {call.path} is not what the contract says", call)
