@@ -16,6 +16,14 @@ from gateway.contracts.states import Reason, State, Target
 from gateway.store.delivery_tables import ledger
 from gateway.store.membership import one_of
 
+#: Workspace, event, target, run: there is one row of that name.
+DeliveryName = tuple[str, str, str, str]
+
+
+def name_of(delivery: Delivery) -> DeliveryName:
+    """What a delivery is, whatever its id: senders use ids again, and then one event is told as two things."""
+    return delivery.workspace, delivery.event, delivery.target.value, delivery.run
+
 
 def select_rows() -> Select[Any]:
     """The columns of a Row."""
@@ -62,9 +70,7 @@ async def locked_rows(connection: AsyncConnection, ids: Collection[str]) -> dict
 
 
 async def locked_rows_of(connection: AsyncConnection, deliveries: Collection[Delivery]) -> dict[str, Found[Any]]:
-    """The rows of these deliveries' events, targets and runs, by the deliveries' ids, locked until the end.
-
-    A row may have another id: senders reuse theirs, and then one event is told as two things."""
+    """The rows of these deliveries' names, by the deliveries' ids, locked until the transaction ends."""
     if not deliveries:
         return {}
     c = ledger.c
@@ -80,8 +86,7 @@ async def locked_rows_of(connection: AsyncConnection, deliveries: Collection[Del
     )
     found = await connection.execute(statement)
     rows = {(row.workspace, row.event, row.target, row.run): row for row in found}
-    names = {each.id: (each.workspace, each.event, each.target.value, each.run) for each in deliveries}
-    return {id: rows[name] for id, name in names.items() if name in rows}
+    return {each.id: rows[name_of(each)] for each in deliveries if name_of(each) in rows}
 
 
 def new_values(delivery: Delivery, at: datetime) -> dict[str, Any]:

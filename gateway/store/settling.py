@@ -28,7 +28,7 @@ from gateway.store.crosswalk import learn_in
 from gateway.store.dead_letters import bury_in
 from gateway.store.delivery_tables import attempts, ledger
 from gateway.store.generations import overtaken
-from gateway.store.ledger_rows import locked_rows, locked_rows_of, new_values, row_of
+from gateway.store.ledger_rows import DeliveryName, locked_rows, locked_rows_of, name_of, new_values, row_of
 from gateway.store.subjects import raise_subjects
 from gateway.store.texts import storable, storable_id
 
@@ -40,19 +40,19 @@ async def apply_settlements(connection: AsyncConnection, settlements: Sequence[S
     """Whether each ended its own claim. The same settlement told twice is one."""
     rows = await locked_rows(connection, [settlement.delivery.id for settlement in settlements])
     results: list[bool] = []
-    own: list[Settlement] = []
+    own: dict[str, Settlement] = {}
     late: list[tuple[Settlement, Found[Any] | None]] = []
     for settlement in settlements:
         found = rows.get(settlement.delivery.id)
         if found is not None and found.claim == settlement.token:
-            own.append(settlement)
+            own.setdefault(settlement.delivery.id, settlement)
         elif found is None or found.settled_claim != settlement.token:
             late.append((settlement, found))
             results.append(False)
             continue
         results.append(True)
     if own:
-        await _settle(connection, own)
+        await _settle(connection, list(own.values()))
     for settlement, found in late:
         await _settle_late(connection, settlement, found)
     return results
@@ -164,7 +164,7 @@ async def apply_conclusions(
     names = {(c.delivery.workspace, c.delivery.target.value, queue) for c in conclusions for queue in c.queues}
     heads = await queues.heads(connection, names)
     results: dict[int, Row | AlreadyThere | Parked | Overtaken] = {}
-    concluded: dict[str, tuple[int, Conclusion]] = {}
+    concluded: dict[DeliveryName, tuple[int, Conclusion]] = {}
     for place, conclusion in enumerate(conclusions):
         found = rows.get(conclusion.delivery.id)
         if conclusion.ownership in lost:
@@ -173,16 +173,17 @@ async def apply_conclusions(
             results[place] = AlreadyThere(row_of(found))
         elif found is None and (parked := _parked(conclusion, heads)) is not None:
             results[place] = Parked(parked)
-        elif conclusion.delivery.id not in concluded:
-            concluded[conclusion.delivery.id] = (place, conclusion)
-    if concluded:
-        await _conclude(connection, [conclusion for _, conclusion in concluded.values()], rows)
-    written = await locked_rows(connection, concluded)
-    for delivery, (place, _) in concluded.items():
-        results[place] = row_of(written[delivery])
+        else:
+            concluded.setdefault(name_of(conclusion.delivery), (place, conclusion))
+    first = [conclusion for _, conclusion in concluded.values()]
+    if first:
+        await _conclude(connection, first, rows)
+    written = await locked_rows(connection, [conclusion.delivery.id for conclusion in first])
+    for place, conclusion in concluded.values():
+        results[place] = row_of(written[conclusion.delivery.id])
     # A delivery concluded twice in one transaction was concluded by the first.
     return [
-        results.get(place) or AlreadyThere(row_of(written[conclusion.delivery.id]))
+        results.get(place) or AlreadyThere(row_of(written[concluded[name_of(conclusion.delivery)][1].delivery.id]))
         for place, conclusion in enumerate(conclusions)
     ]
 

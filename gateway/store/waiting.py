@@ -29,7 +29,7 @@ from gateway.store import queues
 from gateway.store.delivery_tables import ledger, waiting_entries, waiting_queues
 from gateway.store.engine import Database
 from gateway.store.generations import overtaken
-from gateway.store.ledger_rows import locked_rows, locked_rows_of, new_values, row_of
+from gateway.store.ledger_rows import DeliveryName, locked_rows, locked_rows_of, name_of, new_values, row_of
 from gateway.store.membership import one_of
 from gateway.store.subjects import held_versions
 from gateway.store.texts import unpack_headers
@@ -155,7 +155,7 @@ async def apply_joins(connection: AsyncConnection, joins: Sequence[Join]) -> lis
     rows = await locked_rows_of(connection, [join.delivery for join in joins])
     standing = await queues.entries_of(connection, list(rows)) if rows else {}
     refusals: dict[int, AlreadyThere | Overtaken] = {}
-    joining: dict[str, Join] = {}
+    joining: dict[DeliveryName, Join] = {}
     for place, join in enumerate(joins):
         found = rows.get(join.delivery.id)
         if join.ownership in lost:
@@ -163,13 +163,22 @@ async def apply_joins(connection: AsyncConnection, joins: Sequence[Join]) -> lis
         elif found is not None and not _may_wait(join, row_of(found)):
             refusals[place] = AlreadyThere(row_of(found))
         else:
-            joining.setdefault(join.delivery.id, join)
-    await _join(connection, [join for id, join in joining.items() if id not in standing], rows)
-    again = [join for id, join in joining.items() if id in standing and rows[id].state != State.WAITING.value]
-    if again:
+            joining.setdefault(name_of(join.delivery), join)
+    first = list(joining.values())
+    await _join(connection, [join for join in first if join.delivery.id not in standing], rows)
+    stay = [join for join in first if join.delivery.id in standing]
+    if again := [join for join in stay if rows[join.delivery.id].state != State.WAITING.value]:
         await _wait_again(connection, again, standing)
-    written = await locked_rows(connection, joining) if joining else {}
-    return [refusals.get(place) or row_of(written[join.delivery.id]) for place, join in enumerate(joins)]
+    written = await locked_rows(connection, [join.delivery.id for join in first]) if first else {}
+    return [
+        refusals.get(place) or _joined(join, row_of(written[joining[name_of(join.delivery)].delivery.id]))
+        for place, join in enumerate(joins)
+    ]
+
+
+def _joined(join: Join, row: Row) -> Row | AlreadyThere:
+    """A delivery that joins twice in one transaction joined once; another record of its event does not."""
+    return row if row.position == join.delivery.position else AlreadyThere(row)
 
 
 def _may_wait(join: Join, row: Row) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from gateway.contracts.deliveries import Learned, WantedUpdate
 from gateway.contracts.log import Partition
 from gateway.contracts.states import Target
-from gateway.store import SqlStore
+from gateway.store import SqlStore, open_store
+from tests.contract.conftest import SECRET_KEYS
+from tests.support.clock import ManualClock
 from tests.support.deliveries import HERE, Hand, delivery, letter
 
 ELSEWHERE = Partition(HERE.topic, 1)
@@ -89,6 +92,23 @@ async def test_each_owner_sees_the_contacts_of_its_partitions(store: SqlStore, h
     assert len(await wanted(store, HERE, ELSEWHERE)) == 2
     assert len(await wanted(store, HERE, ELSEWHERE, limit=1)) == 1
     assert await store.contact_updates.wanted("elsewhere", [HERE], limit=10) == []
+
+
+async def test_what_two_processes_want_of_one_contact_at_once_adds_up(
+    store_url: str, store: SqlStore, hand: Hand, clock: ManualClock
+) -> None:
+    """A partition changes hands while its old owner still settles what it has claimed."""
+    other = store if store.exclusive else await open_store(store_url, secret_keys=SECRET_KEYS, clock=clock)
+    rival = await Hand(other, "p-2").take_over(ELSEWHERE)
+    many = range(30)
+    await asyncio.gather(
+        *(want(hand, f"m-{n}", {"a": n}, key=f"c-{n}", offset=n) for n in many),
+        *(want(rival, f"t-{n}", {"b": n}, key=f"c-{n}", target=Target.TASKS, partition=ELSEWHERE) for n in many),
+    )
+    found = {each.contact_key: each.fields for each in await wanted(store, HERE, ELSEWHERE)}
+    assert found == {f"c-{n}": {"a": n, "b": n} for n in many}
+    if other is not store:
+        await other.close()
 
 
 async def test_nothing_written_is_nothing_done(store: SqlStore) -> None:

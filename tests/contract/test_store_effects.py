@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from gateway.contracts.deliveries import Effect, EffectClaim, EffectEnd
-from gateway.store import SqlStore
+from gateway.store import SqlStore, open_store
+from tests.contract.conftest import SECRET_KEYS
+from tests.support.clock import ManualClock
 from tests.support.events import AT
 
 
@@ -69,6 +71,38 @@ async def test_what_a_lost_claim_made_is_kept_where_nothing_else_is_known(store:
     assert await store.effects.settle([EffectEnd("e-1", "t-1", "c-later still")]) == [False]
     [effect] = await store.effects.claim([claim(token="t-2")])
     assert effect.crm_id == "c-late"
+
+
+async def test_an_end_told_twice_because_its_answer_was_lost_is_answered_alike(store: SqlStore) -> None:
+    await store.effects.claim([claim()])
+    end = EffectEnd("e-1", "t-1", "c-\x00")
+    assert await store.effects.settle([end]) == [True]
+    assert await store.effects.settle([end]) == [True]
+    assert await store.effects.claim([claim(token="t-2")]) == [Effect("e-1", "c-\ufffd", None, None, 0)]
+
+
+async def test_two_processes_that_race_for_two_hundred_creations_win_each_once(
+    store_url: str, store: SqlStore, clock: ManualClock
+) -> None:
+    other = store if store.exclusive else await open_store(store_url, secret_keys=SECRET_KEYS, clock=clock)
+    names = [f"e-{number}" for number in range(200)]
+
+    async def run(mine: SqlStore, process: str, order: list[str]) -> list[str]:
+        """Claims forty at a time and creates what it won. What it won."""
+        won = []
+        for start in range(0, 200, 40):
+            answers = await mine.effects.claim([claim(name, process, process) for name in order[start : start + 40]])
+            ours = [each.id for each in answers if each.claim == process]
+            await mine.effects.settle([EffectEnd(name, process, f"{process} made {name}") for name in ours])
+            won += ours
+        return won
+
+    first, second = await asyncio.gather(run(store, "p-1", names), run(other, "p-2", names[::-1]))
+    assert sorted(first + second) == sorted(names)
+    done = await store.effects.claim([claim(name, "t-9") for name in names])
+    assert {each.crm_id for each in done} == {f"p-1 made {n}" for n in first} | {f"p-2 made {n}" for n in second}
+    if other is not store:
+        await other.close()
 
 
 async def test_an_end_of_what_nobody_ever_claimed_changes_nothing(store: SqlStore) -> None:
