@@ -69,7 +69,7 @@ class Writer:
         self._queues[apply].append(queued)
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
-        result: Result = await asyncio.shield(queued.future)
+        result: Result = await queued.future
         return result
 
     async def close(self) -> None:

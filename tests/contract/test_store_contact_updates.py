@@ -8,9 +8,7 @@ from typing import Any
 from gateway.contracts.deliveries import Learned, WantedUpdate
 from gateway.contracts.log import Partition
 from gateway.contracts.states import Target
-from gateway.store import SqlStore, open_store
-from tests.contract.conftest import SECRET_KEYS
-from tests.support.clock import ManualClock
+from gateway.store import SqlStore
 from tests.support.deliveries import HERE, Hand, delivery, letter
 
 ELSEWHERE = Partition(HERE.topic, 1)
@@ -41,6 +39,16 @@ async def test_fields_add_up_and_the_latest_value_of_each_counts(store: SqlStore
     [update] = await wanted(store)
     assert update.fields == {"status": "engaged", "tags": ["b"], "campaign": "Rail Q1"}
     assert (update.version, update.event) == (2, delivery("m-2").event)
+
+
+async def test_what_two_targets_want_of_a_contact_at_once_adds_up(store: SqlStore, hand: Hand) -> None:
+    both = [delivery("m-1"), delivery("t-1", target=Target.TASKS)]
+    tokens = [await hand.claimed(each) for each in both]
+    learned = [Learned(wanted={name: 1}, contact_crm_id="c-9041") for name in ("a", "b")]
+    commits = store.writer.commits
+    await asyncio.gather(*(hand.settle(one, tokens[n], learned=learned[n]) for n, one in enumerate(both)))
+    assert store.writer.commits - commits == 1
+    assert [each.fields for each in await wanted(store)] == [{"a": 1, "b": 1}]
 
 
 async def test_what_stands_in_the_crm_already_is_not_wanted_again(store: SqlStore, hand: Hand) -> None:
@@ -92,23 +100,6 @@ async def test_each_owner_sees_the_contacts_of_its_partitions(store: SqlStore, h
     assert len(await wanted(store, HERE, ELSEWHERE)) == 2
     assert len(await wanted(store, HERE, ELSEWHERE, limit=1)) == 1
     assert await store.contact_updates.wanted("elsewhere", [HERE], limit=10) == []
-
-
-async def test_what_two_processes_want_of_one_contact_at_once_adds_up(
-    store_url: str, store: SqlStore, hand: Hand, clock: ManualClock
-) -> None:
-    """A partition changes hands while its old owner still settles what it has claimed."""
-    other = store if store.exclusive else await open_store(store_url, secret_keys=SECRET_KEYS, clock=clock)
-    rival = await Hand(other, "p-2").take_over(ELSEWHERE)
-    many = range(30)
-    await asyncio.gather(
-        *(want(hand, f"m-{n}", {"a": n}, key=f"c-{n}", offset=n) for n in many),
-        *(want(rival, f"t-{n}", {"b": n}, key=f"c-{n}", target=Target.TASKS, partition=ELSEWHERE) for n in many),
-    )
-    found = {each.contact_key: each.fields for each in await wanted(store, HERE, ELSEWHERE)}
-    assert found == {f"c-{n}": {"a": n, "b": n} for n in many}
-    if other is not store:
-        await other.close()
 
 
 async def test_nothing_written_is_nothing_done(store: SqlStore) -> None:

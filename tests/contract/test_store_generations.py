@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import text
 
 from gateway.contracts.deliveries import Ownership
 from gateway.contracts.log import Partition, topic_of
 from gateway.store import SqlStore, open_store
-from gateway.store.engine import Database
+from gateway.store.engine import Database, open_database
 from gateway.store.generations import Generations, overtaken
+from gateway.store.subjects import held_versions, raise_subjects
 from tests.contract.conftest import SECRET_KEYS
 from tests.support.clock import ManualClock
+from tests.support.eventually import eventually
+from tests.support.postgres import PostgresServer
 
 PARTITIONS = [Partition(topic_of("default"), number) for number in range(12)]
 
@@ -40,3 +47,45 @@ async def test_only_the_current_generation_is_not_overtaken(database: Database) 
     async with database.begin() as connection:
         lost = await overtaken(connection, asked)
     assert asked - lost == {Ownership(PARTITIONS[0], 2), Ownership(PARTITIONS[1], 1)}
+
+
+@pytest.fixture
+async def server(postgres: PostgresServer, migrated: str) -> AsyncIterator[Database]:
+    """A database in which transactions run side by side (on SQLite they wait for each other anyway)."""
+    database = await open_database(postgres.fresh(template=migrated))
+    yield database
+    await database.close()
+
+
+async def somebody_waits_for_a_lock(database: Database) -> bool:
+    async with database.read() as connection:
+        asked = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool((await connection.execute(asked)).scalar_one())
+
+
+async def test_a_handover_waits_for_what_is_being_done_under_the_old_generation(server: Database) -> None:
+    generations = Generations(server)
+    await generations.raise_for(PARTITIONS[:1], "p-1")
+    async with server.begin() as connection:
+        assert not await overtaken(connection, {Ownership(PARTITIONS[0], 1)})
+        handover = asyncio.create_task(generations.raise_for(PARTITIONS[:1], "p-2"))
+        await eventually(lambda: somebody_waits_for_a_lock(server))
+    assert await handover == {PARTITIONS[0]: 2}
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_fix_waits_for_those_who_park_by_what_was_true_before_it(server: Database, known: bool) -> None:
+    async def fix() -> dict[str, int]:
+        async with server.begin() as connection:
+            return await raise_subjects(connection, "default", ["contact:6001"])
+
+    before = 1 if known else 0
+    if known:
+        await fix()
+    async with server.begin() as connection:
+        assert await held_versions(connection, {("default", "contact:6001")}) == {("default", "contact:6001"): before}
+        fixing = asyncio.create_task(fix())
+        await eventually(lambda: somebody_waits_for_a_lock(server))
+    assert await fixing == {"contact:6001": before + 1}
