@@ -7,15 +7,18 @@ import hmac
 import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from gateway.contracts.errors import SettingsError
+from gateway.demo.crm_exchange import BODY, answer
 from gateway.demo.crm_page import page
 from gateway.demo.crm_records import Records, Refusal
-from gateway.demo.crm_routes import BODY, Routes
+from gateway.demo.crm_routes import Routes
+from gateway.shutdown import stop_on_signals
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: Text in an activity's or task's body that this CRM refuses, so that a demo has something to refuse.
@@ -102,43 +105,47 @@ class DemoCrm:
             return await handler(request)
         if self._leaving:
             # It came over a connection kept alive, after the last one that is still finished.
-            return _error("the CRM is going away", 503)
+            return self._error("the CRM is going away", 503)
         self.calls += 1
         self._running += 1
         self.most_at_once = max(self.most_at_once, self._running)
         self._idle.clear()
         try:
+            self._admit(request)
             raw = await request.read()
             if self.latency_s:
                 await asyncio.sleep(self.latency_s)
-            self._admit(request, raw)
+            if self._refuses and request.method == "POST" and self._refuses in raw:
+                raise Refusal("this record is refused for ever", 422)
             request[BODY] = _json(raw)
             return await handler(request)
         except Refusal as refusal:
-            return _error(str(refusal), self._status(refusal))
+            return self._error(str(refusal), refusal.status)
         except web.HTTPException as error:
-            return _error(error.reason, error.status)
+            return self._error(error.reason, error.status)
         finally:
             self._running -= 1
             if not self._running:
                 self._idle.set()
 
-    def _admit(self, request: web.Request, raw: bytes) -> None:
-        if not (self.quirks and request.path == "/health"):
-            presented = request.headers.get(self.header, "")
-            if not hmac.compare_digest(presented.encode("utf-8", "surrogateescape"), self.key.encode()):
-                raise Refusal("the API key is missing or wrong", 401)
-        if not self.quirks:
-            if request.headers.get("Accept") != "application/json":
-                raise Refusal("Accept must be application/json")
-            if request.content_type != "application/json":
-                raise Refusal("Content-Type must be application/json")
-        if self._refuses and request.method == "POST" and self._refuses in raw:
-            raise Refusal("this record is refused for ever", 422 if not self.quirks else 400)
+    def _admit(self, request: web.Request) -> None:
+        if self.quirks and request.path == "/health":
+            return
+        presented = request.headers.get(self.header, "")
+        if not hmac.compare_digest(presented.encode("utf-8", "surrogateescape"), self.key.encode()):
+            raise Refusal("the API key is missing or wrong", 401)
+        if self.quirks:
+            return
+        if request.headers.get("Accept") != "application/json":
+            raise Refusal("Accept must be application/json")
+        if request.content_type != "application/json":
+            raise Refusal("Content-Type must be application/json")
 
-    def _status(self, refusal: Refusal) -> int:
-        # The careless CRM answers 500 for whatever it did not expect in a body.
-        return 500 if self.quirks and refusal.status == 400 and "refused" not in str(refusal) else refusal.status
+    def _error(self, message: str, status: int) -> web.Response:
+        if self.quirks:
+            # The careless CRM answers 500 for whatever it did not expect in a body.
+            return answer({"error": message}, 500 if status == 400 else status)
+        return answer({"error": HTTPStatus(status).phrase, "message": message}, status)
 
     async def _page(self, request: web.Request) -> web.Response:
         return web.Response(text=page(self.records, now=datetime.now(UTC)), content_type="text/html")
@@ -153,16 +160,8 @@ def _json(raw: bytes) -> Any:
         raise Refusal("the body is not JSON") from None
 
 
-def _error(message: str, status: int) -> web.Response:
-    names = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed"}
-    body = {"error": names.get(status, "Error"), "message": message}
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
-
-
 async def run_demo_crm(host: str, port: int, key: str, header: str, quirks: bool) -> None:
     """Serves until SIGTERM or SIGINT. SettingsError when the address cannot be had."""
-    from gateway.shutdown import stop_on_signals
-
     crm = DemoCrm(key=key, header=header, quirks=quirks)
     await crm.start(host, port)
     stopping = stop_on_signals()
