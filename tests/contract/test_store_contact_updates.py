@@ -8,7 +8,10 @@ from typing import Any
 from gateway.contracts.deliveries import Learned, WantedUpdate
 from gateway.contracts.log import Partition
 from gateway.contracts.states import Target
-from gateway.store import SqlStore
+from gateway.store import SqlStore, open_store
+from gateway.store import contact_updates as module
+from tests.contract.conftest import SECRET_KEYS
+from tests.support.clock import ManualClock
 from tests.support.deliveries import HERE, Hand, delivery, letter
 
 ELSEWHERE = Partition(HERE.topic, 1)
@@ -100,6 +103,23 @@ async def test_each_owner_sees_the_contacts_of_its_partitions(store: SqlStore, h
     assert len(await wanted(store, HERE, ELSEWHERE)) == 2
     assert len(await wanted(store, HERE, ELSEWHERE, limit=1)) == 1
     assert await store.contact_updates.wanted("elsewhere", [HERE], limit=10) == []
+
+
+async def test_what_two_processes_want_of_one_contact_at_once_adds_up(
+    store_url: str, store: SqlStore, clock: ManualClock
+) -> None:
+    """A partition changes hands while its old owner still settles what it has claimed."""
+    other = store if store.exclusive else await open_store(store_url, secret_keys=SECRET_KEYS, clock=clock)
+    rival = await Hand(other, "p-2").take_over(ELSEWHERE)
+    async with store._database.begin() as connection:
+        await module.want(connection, [(delivery(), Learned(wanted={"a": 1}, contact_crm_id="c-9041"))])
+        late = asyncio.create_task(want(rival, "t-1", {"b": 2}, target=Target.TASKS, partition=ELSEWHERE))
+        done, _ = await asyncio.wait([late], timeout=0.3)
+    assert not done
+    await late
+    assert [(each.fields, each.version) for each in await wanted(store, ELSEWHERE)] == [({"a": 1, "b": 2}, 2)]
+    if other is not store:
+        await other.close()
 
 
 async def test_nothing_written_is_nothing_done(store: SqlStore) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
-from gateway.contracts.deliveries import Abandoned, AlreadyThere, Busy, Claimed, Overtaken, Parked, Row
+import pytest
+
+from gateway.contracts.deliveries import Abandoned, AlreadyThere, Busy, Claimed, Delivery, Overtaken, Parked, Row
 from gateway.contracts.log import Partition
 from gateway.contracts.states import Reason, State, Target
 from gateway.store import SqlStore, open_store
 from tests.contract.conftest import SECRET_KEYS
 from tests.support.clock import ManualClock
-from tests.support.deliveries import HERE, RECEIVED, SENT, Hand, delivery, hold
+from tests.support.deliveries import HERE, RECEIVED, SENT, Hand, delivery, hold, retold
 from tests.support.events import AT
 
 ONE = delivery()
@@ -55,6 +59,28 @@ async def test_a_row_of_another_record_is_there_already_even_unclaimed(hand: Han
     result = await hand.claim(delivery(offset=7))
     assert isinstance(result, AlreadyThere)
     assert result.row.position == ONE.position
+
+
+async def test_an_event_whose_id_its_sender_used_before_is_there_already(hand: Hand) -> None:
+    created = delivery("tk-1", target=Target.TASKS)
+    await hand.deliver(created)
+    row = await hand.row(created)
+    for again in (retold(created), retold(created, contact_key="somebody else")):
+        assert await hand.claim(again) == AlreadyThere(row)
+        assert await hand.conclude(again) == AlreadyThere(row)
+        assert await hand.join(again, hold()) == AlreadyThere(row)
+        assert await hand.row(again) is None
+
+
+@pytest.mark.parametrize("contact_key", ["acme|6001", "somebody else"])
+async def test_one_id_used_for_two_things_that_come_together_is_the_first(hand: Hand, contact_key: str) -> None:
+    kinds: list[Callable[[Delivery], Awaitable[Any]]] = [hand.claim, hand.conclude, hand.join]
+    for number, ask in enumerate(kinds):
+        created = delivery(f"tk-{number}", target=Target.TASKS, key=f"{number}")
+        first, second = await asyncio.gather(ask(created), ask(retold(created, contact_key=contact_key)))
+        row = await hand.row(created)
+        assert first == (Claimed(row) if number == 0 and row is not None else row)
+        assert second == AlreadyThere(row)
 
 
 async def test_one_delivery_of_a_contact_and_target_is_claimed_at_a_time(hand: Hand) -> None:

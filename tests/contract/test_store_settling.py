@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -46,6 +47,15 @@ async def test_a_settlement_told_twice_is_the_same_one(store: SqlStore, hand: Ha
     assert await attempts(store) == [POST]
 
 
+async def test_a_settlement_told_twice_at_once_is_one(store: SqlStore, hand: Hand) -> None:
+    token = await hand.claimed(ONE)
+    assert await asyncio.gather(hand.settle(ONE, token), hand.settle(ONE, token)) == [True, True]
+    assert await attempts(store) == [POST]
+    row = await hand.row(ONE)
+    assert row is not None
+    assert row.attempt_count == 1
+
+
 async def lost_claim(hand: Hand) -> str:
     """The token of a claim that was given up for lost."""
     token = await hand.claimed(ONE)
@@ -81,6 +91,16 @@ async def test_a_late_answer_settles_what_is_held_in_doubt(store: SqlStore, hand
     assert row is not None
     assert (row.state, row.reason, row.crm_id) == (State.DELIVERED, None, "a-late")
     assert await store.crosswalk.find("default", "tasks", [("acme", "tk-1")]) == {("acme", "tk-1"): "t-7"}
+
+
+async def test_a_late_settlement_told_twice_is_one_extra_attempt(store: SqlStore, hand: Hand) -> None:
+    lost = await lost_claim(hand)
+    await hand.deliver(ONE)
+    later = replace(POST, at=AT + timedelta(seconds=1))
+    for attempt in (POST, POST, later, later):
+        assert not await hand.settle(ONE, lost, crm_id="a-late", attempt=attempt)
+    late = [replace(each, error="settled late", crm_id="a-late") for each in (POST, later)]
+    assert (await attempts(store))[2:] == late
 
 
 async def test_a_late_failure_leaves_what_is_held_in_doubt(hand: Hand) -> None:
@@ -176,6 +196,20 @@ async def test_a_task_that_is_skipped_lets_its_completion_be_judged(store: SqlSt
     assert await hand.due() == []
     await hand.conclude(ONE, learned=Learned(subject=subject))
     assert [head.delivery for head in await hand.due()] == [done]
+
+
+async def test_ids_that_no_working_crm_gives_are_kept_as_far_as_they_can_be(store: SqlStore, hand: Hand) -> None:
+    bad, cut = "t\x00" + "\U0001f600" * 3000, "t\ufffd" + "\U0001f600" * 498
+    learned = Learned(("tasks", "acme", "tk-1", bad), wanted={"a": 1}, contact_crm_id=bad)
+    lost = await lost_claim(hand)
+    await hand.deliver(ONE, crm_id=bad, learned=learned)
+    await hand.settle(ONE, lost, crm_id=bad, attempt=replace(POST, at=AT + timedelta(seconds=1)))
+    row = await hand.row(ONE)
+    assert row is not None
+    assert row.crm_id == cut
+    assert (await attempts(store))[-1].crm_id == cut
+    assert await store.crosswalk.get("default", "tasks", "acme", "tk-1") == cut
+    assert [each.crm_id for each in await store.contact_updates.wanted("default", [HERE], limit=1)] == [cut]
 
 
 async def test_text_that_a_database_cannot_hold_is_kept_safely_and_long_answers_are_cut(

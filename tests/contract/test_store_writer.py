@@ -167,6 +167,22 @@ async def test_kinds_that_were_registered_first_are_applied_first(database: Data
     assert applied == ["settle", "claim"]
 
 
+async def test_what_operations_share_is_locked_before_any_kind_is_applied(database: Database) -> None:
+    seen: list[object] = []
+
+    async def lock(_: AsyncConnection, operations: Sequence[object]) -> None:
+        seen.append(list(operations))
+
+    async def apply(_: AsyncConnection, operations: Sequence[str]) -> Sequence[str]:
+        seen.extend(operations)
+        return operations
+
+    writer = Writer(database, lock=lock)
+    writer.register(apply)
+    await asyncio.gather(*(writer.submit(apply, each) for each in "ab"))
+    assert seen == [["a", "b"], "a", "b"]
+
+
 async def test_a_kind_that_answers_too_little_fails_aloud_and_commits_nothing(database: Database) -> None:
     async def silent(_: AsyncConnection, operations: Sequence[str]) -> Sequence[str]:
         return operations[1:]

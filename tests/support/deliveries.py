@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -63,6 +64,13 @@ def delivery(
         facts=Facts(contact_key=key, **known | facts),
         run=run,
     )
+
+
+def retold(of: Delivery, *, offset: int = 9, **facts: Any) -> Delivery:
+    """What a sender made of it who used the id of its event again for something else: its completion, if a task."""
+    other = effect_id(of.event, of.target, "complete")
+    position = of.position._replace(offset=offset)
+    return replace(of, id=other, position=position, facts=replace(of.facts, **facts))
 
 
 def hold(subject: str = user_subject("usr-2"), **values: Any) -> Hold:
