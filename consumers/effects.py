@@ -114,6 +114,9 @@ class EffectClaims:
         return unchanged_s > timeout_s + FOREIGN_GRACE_S
 
     async def _abandon(self, effect_id: str, token: str) -> None:
-        given_up = await self._tools.persist(lambda: self._tools.store.effects.abandon(effect_id, token))
+        # A lane may be called off at any moment; a transaction that is cut may keep SQLite's file locked.
+        given_up = await self._tools.persist(
+            lambda: asyncio.shield(self._tools.store.effects.abandon(effect_id, token))
+        )
         if given_up:
             log.warning("creation in doubt", effect=effect_id)

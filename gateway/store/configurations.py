@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -61,15 +62,19 @@ class Configurations:
         )
 
     async def define_campaign(self, workspace: str, campaign: CampaignSettings) -> None:
-        """Keeps what a `campaign.defined` event says of steps and name; what a person set stays."""
-        await self._campaigns.define(workspace, campaign)
+        """Keeps what a `campaign.defined` event says of steps and name; what a person set stays.
+
+        Cancelling the caller takes back nothing: a transaction that is cut may keep SQLite's file locked."""
+        await asyncio.shield(self._campaigns.define(workspace, campaign))
 
     async def first_source(self, workspace: str, candidate: str) -> str:
         """The source of the workspace's first accepted event: kept by the first who says it, the same for ever."""
         async with self._database.read() as connection:
             kept = await _first_source(connection, workspace)
-        if kept is not None:
-            return kept
+        return kept if kept is not None else await asyncio.shield(self._keep_first_source(workspace, candidate))
+
+    async def _keep_first_source(self, workspace: str, candidate: str) -> str:
+        """A task of its own, so that cancelling who asked does not cut the transaction."""
         async with self._database.begin() as connection:
             # Of several at once the first keeps its own; all read the same afterwards.
             unset = (workspaces.c.name == workspace) & workspaces.c.first_source.is_(None)
