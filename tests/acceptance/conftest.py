@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -49,8 +51,21 @@ async def started(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
         yield processes
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def prepared(started: GatewayProcesses) -> AsyncIterator[Callable[[], Awaitable[Workspace]]]:
+    """Gives a workspace nobody used. A few are made ahead: consumers take up a new one within a second."""
+    async with AsyncExitStack() as stack:
+        ahead: deque[Workspace] = deque()
+
+        async def another() -> Workspace:
+            while len(ahead) < 4:
+                ahead.append(await stack.enter_async_context(new_workspace(started)))
+            return ahead.popleft()
+
+        yield another
+
+
 @pytest_asyncio.fixture(loop_scope="module")
-async def workspace(started: GatewayProcesses) -> AsyncIterator[Workspace]:
+async def workspace(prepared: Callable[[], Awaitable[Workspace]]) -> Workspace:
     """A workspace of that gateway, connected to a CRM of its own."""
-    async with new_workspace(started) as workspace:
-        yield workspace
+    return await prepared()

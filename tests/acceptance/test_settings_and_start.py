@@ -61,35 +61,44 @@ async def assert_refused(gateway: GatewayProcesses, *cases: Wrong) -> None:
 # -- one clear line ------------------------------------------------------------------------------------------------
 
 
-async def test_wrong_settings_end_the_start_with_one_line_that_names_them(gateway: GatewayProcesses) -> None:
-    def file(name: str, text: str) -> str:
-        path = gateway.folder / name
-        path.write_text(text)
-        return str(path)
-
-    unknown, wrong, torn = (
-        file("unknown.toml", 'admin_lisen = "127.0.0.1:1"\n'),
-        file("wrong.toml", 'drain_seconds = "soon"\n'),
-        file("torn.toml", "log_url = \n"),
-    )
+async def test_an_unknown_name_is_told_with_the_nearest_known_one(gateway: GatewayProcesses) -> None:
+    config = gateway.folder / "gateway.toml"
+    config.write_text('admin_lisen = "127.0.0.1:1"\n')
     await assert_refused(
         gateway,
         Wrong(["CAMPAIGN_LOG_ULR", "CAMPAIGN_LOG_URL"], {"CAMPAIGN_LOG_ULR": "memory:"}),
-        Wrong(["admin_lisen", unknown, "admin_listen"], {"CAMPAIGN_CONFIG": unknown}),
-        Wrong(["drain_seconds", wrong], arguments=["run", "--config", wrong]),
-        Wrong([torn, "not TOML"], arguments=["run", "--config", torn]),
+        Wrong(["admin_lisen", str(config), "admin_listen"], {"CAMPAIGN_CONFIG": str(config)}),
+        Wrong(["admin_lisen", str(config), "admin_listen"], arguments=["consume", "--config", str(config)]),
+    )
+
+
+async def test_wrong_values_are_named_in_one_line_without_secrets(gateway: GatewayProcesses) -> None:
+    wrong = {
+        "CAMPAIGN_LOG_URL": "redis://127.0.0.1",
+        "CAMPAIGN_STORE_URL": "mysql://127.0.0.1/campaign",
+        "CAMPAIGN_PUBLIC_LISTEN": "8080",
+        "CAMPAIGN_ADMIN_LISTEN": "127.0.0.1:99999",
+        "CAMPAIGN_CONSUME_LISTEN": "nowhere",
+        "CAMPAIGN_PUBLIC_URL": "events.example.com",
+        "CAMPAIGN_ADMIN_KEY": "fifteen letters",
+        "CAMPAIGN_SECRET_KEY": "thirty-one letters are not enou",
+        "CAMPAIGN_CRM_ALLOW_HTTP": "maybe",
+        "CAMPAIGN_DRAIN_SECONDS": "-1",
+    }
+    await assert_refused(gateway, Wrong([*wrong], wrong))
+    line = (await run(gateway, "run", **wrong)).stderr
+    assert wrong["CAMPAIGN_ADMIN_KEY"] not in line
+    assert wrong["CAMPAIGN_SECRET_KEY"] not in line
+
+    torn = gateway.folder / "torn.toml"
+    torn.write_text("log_url = \n")
+    await assert_refused(
+        gateway,
+        Wrong([str(torn), "not TOML"], arguments=["run", "--config", str(torn)]),
         Wrong(["/nowhere.toml", "cannot be read"], arguments=["run", "--config", "/nowhere.toml"]),
-        Wrong(["CAMPAIGN_LOG_URL", "kafka://"], {"CAMPAIGN_LOG_URL": "redis://127.0.0.1"}),
-        Wrong(["colour"], {"CAMPAIGN_LOG_URL": "kafka://127.0.0.1:9?colour=red"}),
-        Wrong(["CAMPAIGN_LOG_USER"], {"CAMPAIGN_LOG_URL": "kafka://u:hidden@127.0.0.1:9"}),
-        Wrong(["CAMPAIGN_STORE_URL", "postgresql://"], {"CAMPAIGN_STORE_URL": "mysql://127.0.0.1/x"}),
+        Wrong(["colour"], stored(gateway.folder, 1) | {"CAMPAIGN_LOG_URL": "kafka://127.0.0.1:9?colour=red"}),
+        Wrong(["CAMPAIGN_LOG_USER"], stored(gateway.folder, 2) | {"CAMPAIGN_LOG_URL": "kafka://u:p@127.0.0.1:9"}),
         Wrong(["PostgreSQL", "cannot be used"], {"CAMPAIGN_STORE_URL": "postgresql://127.0.0.1:port/x"}),
-        Wrong(["CAMPAIGN_PUBLIC_LISTEN", "host:port"], {"CAMPAIGN_PUBLIC_LISTEN": "8080"}),
-        Wrong(["CAMPAIGN_PUBLIC_URL"], {"CAMPAIGN_PUBLIC_URL": "events.example.com"}),
-        Wrong(["CAMPAIGN_ADMIN_KEY", "16"], {"CAMPAIGN_ADMIN_KEY": "too-short"}),
-        Wrong(["CAMPAIGN_SECRET_KEY", "32"], {"CAMPAIGN_SECRET_KEY": "too-short"}),
-        Wrong(["CAMPAIGN_CRM_ALLOW_HTTP", "true or false"], {"CAMPAIGN_CRM_ALLOW_HTTP": "maybe"}),
-        Wrong(["CAMPAIGN_DRAIN_SECONDS"], {"CAMPAIGN_DRAIN_SECONDS": "-1"}),
     )
 
 
@@ -117,10 +126,8 @@ async def test_what_cannot_be_had_on_this_machine_is_said_in_one_line(gateway: G
             Wrong([taken, "in use"], arguments=["demo-crm", "--port", taken.split(":")[1]]),
             Wrong(["store", "file"], beside | {"CAMPAIGN_STORE_URL": f"sqlite:///{folder}/file/state.db"}),
             Wrong(["store", "file"], beside | {"CAMPAIGN_STORE_URL": f"sqlite:///{folder}/file"}),
-            Wrong(["store"], beside | {"CAMPAIGN_STORE_URL": "sqlite:////proc/none/state.db"}),
             Wrong(["log", "file"], stored(folder, 3) | {"CAMPAIGN_LOG_URL": f"sqlite:///{folder}/file/log.db"}),
             Wrong(["log", "file"], stored(folder, 4) | {"CAMPAIGN_LOG_URL": f"sqlite:///{folder}/file"}),
-            Wrong(["log", "/proc/none"], stored(folder, 5) | {"CAMPAIGN_LOG_URL": "sqlite:////proc/none/log.db"}),
         ]
         if os.geteuid() != 0:  # root may write everywhere
             (folder / "locked").mkdir(mode=0o500)
@@ -144,7 +151,6 @@ async def test_servers_that_are_not_there_are_named_in_one_line(gateway: Gateway
     await assert_refused(
         gateway,
         Wrong(["Kafka does not answer", f"127.0.0.1:{nobody}"], stored(gateway.folder, 1) | kafka),
-        Wrong(["Kafka does not answer"], stored(gateway.folder, 3) | kafka, ["consume"]),
         Wrong(["Kafka does not answer"], stored(gateway.folder, 4) | kafka, ["topics"]),
         Wrong(["store", "Connection refused"], there),
         Wrong(["store", "Connection refused"], there, ["migrate"]),
@@ -163,7 +169,7 @@ async def test_a_postgresql_store_is_migrated_by_its_command_alone(
     settings = {"CAMPAIGN_STORE_URL": url, "CAMPAIGN_LOG_URL": "memory:"}
     await assert_refused(
         gateway,
-        *(Wrong(["gateway migrate"], settings, [command]) for command in ("run", "serve", "consume", "topics")),
+        *(Wrong(["gateway migrate"], settings, [command]) for command in ("run", "consume")),
     )
     for _ in range(2):
         assert (await run(gateway, "migrate", **settings)).returncode == 0
@@ -175,9 +181,7 @@ async def test_a_postgresql_store_is_migrated_by_its_command_alone(
 
     database = url.partition("?")[0].rpartition("/")[2]
     postgres.sql(f"\\c {database}", "UPDATE schema_version SET version_num = '9999_later'")
-    await assert_refused(
-        gateway, *(Wrong(["schema is newer"], settings, [command]) for command in ("run", "consume", "migrate"))
-    )
+    await assert_refused(gateway, *(Wrong(["schema is newer"], settings, [command]) for command in ("run", "migrate")))
 
 
 async def test_a_sqlite_store_is_migrated_on_opening_and_a_newer_one_refused(gateway: GatewayProcesses) -> None:
@@ -201,7 +205,7 @@ async def test_a_sqlite_file_has_one_process(gateway: GatewayProcesses) -> None:
         gateway,
         Wrong(["state.db", "another process", pid], ports),
         Wrong(["log.db", "another process", pid], ports | other_store),
-        *(Wrong(["state.db", "another process"], arguments=[command]) for command in ("consume", "migrate", "topics")),
+        *(Wrong(["state.db", "another process"], arguments=[command]) for command in ("migrate", "topics")),
     )
     await gateway.api("GET", "/v1/status", expect=200)
 
@@ -269,12 +273,11 @@ async def test_secrets_are_encrypted_with_a_key_that_only_its_owner_may_read(
     own = key_file.read_text().strip()
     key_file.unlink()
     await assert_refused(gateway, Wrong(["CAMPAIGN_SECRET_KEY"], {"CAMPAIGN_SECRET_KEY": first}))
-    for keys in (f"{first},{own}", f"{second},{first}", second):
+    for keys in (f"{second},{own}", second):
         gateway.start(CAMPAIGN_SECRET_KEY=keys)
         await gateway.ready()
         assert (await gateway.api("GET", "/v1/custom-crm/status", expect=200))["healthy"] is True
         assert await gateway.terminate("run") == 0
-    await assert_refused(gateway, Wrong(["CAMPAIGN_SECRET_KEY"], {"CAMPAIGN_SECRET_KEY": first}))
 
 
 # -- the end -------------------------------------------------------------------------------------------------------
