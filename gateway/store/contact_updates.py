@@ -97,7 +97,7 @@ async def want(connection: AsyncConnection, ended: Sequence[tuple[Delivery, Lear
     known = await _known(connection, merged)
     if missing := sorted(merged.keys() - known.keys()):
         # What has no row cannot be locked, and another process may want something of the same contact this instant.
-        rows = [_named(name) | _values(merged[name][0], "", {}, version=0) | {"written_version": 0} for name in missing]
+        rows = [_new(name, *merged[name]) for name in missing]
         await connection.execute(insert(connection, contact_updates).on_conflict_do_nothing(), rows)
         known |= await _known(connection, missing)
     changed = []
@@ -113,8 +113,9 @@ async def want(connection: AsyncConnection, ended: Sequence[tuple[Delivery, Lear
         await connection.execute(statement, changed)
 
 
-def _named(name: _Contact) -> dict[str, str]:
-    return {"workspace": name[0], "contact_key": name[1]}
+def _new(name: _Contact, delivery: Delivery, fields: dict[str, Any], crm_id: str) -> dict[str, Any]:
+    values = _values(delivery, crm_id, fields, version=1)
+    return {"workspace": name[0], "contact_key": name[1], "written_version": 0} | values
 
 
 def _values(delivery: Delivery, crm_id: str, fields: dict[str, Any], *, version: int) -> dict[str, Any]:
