@@ -109,7 +109,7 @@ def _line(text: str, secret: str) -> str:
 
 def redacted(text: str, secret: str) -> str:
     """The text without the key, should the CRM echo it: neither as it is nor as JSON writes it."""
-    for form in (secret, orjson.dumps(secret).decode()[1:-1]):
+    for form in dict.fromkeys((secret, orjson.dumps(secret).decode()[1:-1])):
         if form:
             text = text.replace(form, "[key]")
     return text
