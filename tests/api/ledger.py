@@ -20,9 +20,23 @@ from gateway.contracts.deliveries import (
 )
 from gateway.contracts.events import CampaignEvent
 from gateway.contracts.keys import effect_id, order_key
-from gateway.contracts.log import Partition, Position, topic_of
+from gateway.contracts.log import GROUP_INDEX, EventLog, Partition, Position, topic_of
 from gateway.contracts.states import Reason, State, Step, Target
 from gateway.operations.services import Services
+from tests.support.eventually import eventually
+
+
+async def commit(log: EventLog, group: str, *positions: Position) -> None:
+    """Commits up to and with these records, as a member of the group would."""
+
+    async def nothing(_: frozenset[Partition]) -> None:
+        return None
+
+    consumer = await log.consumer(group, on_revoked=nothing, on_assigned=lambda _: None)
+    await consumer.subscribe([positions[0].topic])
+    await eventually(consumer.assignment)
+    await consumer.commit({Partition(each.topic, each.partition): each.offset + 1 for each in positions})
+    await consumer.close()
 
 
 class Pipeline:
@@ -56,6 +70,7 @@ class Pipeline:
                     )
                 ]
             )
+            await commit(self._services.log, GROUP_INDEX, position)
         return position
 
     async def claim(

@@ -12,25 +12,15 @@ from gateway.contracts.log import GROUP_DELIVERY, Partition, Position
 from gateway.contracts.states import Reason, State, Target
 from gateway.contracts.store import GateNote
 from tests.api.conftest import Api, pointers
-from tests.api.ledger import Pipeline
+from tests.api.ledger import Pipeline, commit
 from tests.support.events import event
-from tests.support.eventually import eventually
 
 NOTHING = {"pending": 0, "waiting": 0, "inDoubt": 0, "dead": 0, "brake": {"state": "off", "reason": None}}
 
 
 async def _commit(api: Api, *positions: Position) -> None:
     """Commits up to and with these records, as the consumers would."""
-    consumer = await api.services.log.consumer(GROUP_DELIVERY, on_revoked=_nothing, on_assigned=lambda _: None)
-    await consumer.subscribe([positions[0].topic])
-    await eventually(consumer.assignment)
-    offsets = {Partition(each.topic, each.partition): each.offset + 1 for each in positions}
-    await consumer.commit(offsets)
-    await consumer.close()
-
-
-async def _nothing(_: frozenset[Partition]) -> None:
-    pass
+    await commit(api.services.log, GROUP_DELIVERY, *positions)
 
 
 async def test_a_fresh_gateway_has_nothing_to_do_and_no_crm(api: Api) -> None:
