@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import socket
+import ssl
+import time
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from uuid import UUID
 
 import orjson
@@ -12,57 +17,32 @@ import pytest
 
 from gateway.contracts.configuration import Connection
 from gateway.contracts.keys import batch_id
-from gateway.crm import open_crm
-from gateway.crm.client import CrmClient
+from gateway.crm import open_crm, transport
 from gateway.crm.errors import (
     CrmError,
     KeyRefused,
     NotOffered,
-    NoUsableId,
     Rejected,
     ServerError,
     Throttled,
     UnknownOutcome,
     Unreachable,
 )
-from tests.support.faulty_server import Behaviour, FaultyServer, answers, half_answers, resets, says_nothing
-
-KEY = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
-SECRET = "crm-secret"
-Calling = Callable[[CrmClient], Awaitable[object]]
-
-
-async def creating(crm: CrmClient) -> object:
-    return await crm.create_activity({"type": "EMAIL"}, key=KEY)
-
-
-async def reading(crm: CrmClient) -> object:
-    return await crm.tasks(["t-1"])
-
-
-async def finding(crm: CrmClient) -> object:
-    return await crm.find_contacts([{"externalId": "1"}])
-
-
-async def updating(crm: CrmClient) -> object:
-    return await crm.update_contacts([{"crmId": "c-1"}], keys=[KEY])
-
-
-async def completing(crm: CrmClient) -> object:
-    return await crm.complete_task("t/1", key=KEY)
-
-
-def client(url: str, *, timeout_s: float = 5.0) -> CrmClient:
-    return open_crm(Connection(url, SECRET), timeout_s=timeout_s, concurrency=4)
-
-
-async def error_of(calling: Calling, *behaviours: Behaviour, timeout_s: float = 5.0) -> CrmError:
-    async with FaultyServer(list(behaviours)) as server:
-        crm = client(server.url, timeout_s=timeout_s)
-        with pytest.raises(CrmError) as caught:
-            await calling(crm)
-        await crm.close()
-    return caught.value
+from tests.support.certificates import make_certificates
+from tests.support.crm_calls import (
+    CREATING,
+    KEY,
+    REPEATABLE,
+    SECRET,
+    Calling,
+    client,
+    completing,
+    creating,
+    error_of,
+    updating,
+)
+from tests.support.eventually import eventually
+from tests.support.faulty_server import Behaviour, Exchange, FaultyServer, answers, half_answers, resets, says_nothing
 
 
 @pytest.fixture
@@ -78,19 +58,37 @@ async def test_a_refused_connection_took_no_effect(unused_url: str) -> None:
     await crm.close()
 
 
-@pytest.mark.parametrize("behaviour", [resets, half_answers], ids=["reset", "half an answer"])
-async def test_a_creating_call_without_a_complete_answer_may_have_taken_effect(behaviour: Behaviour) -> None:
-    assert isinstance(await error_of(creating, behaviour), UnknownOutcome)
+#: No complete answer comes of these, or one that says nothing of what became of the request.
+LOSING = {"reset": resets, "half": half_answers, "silence": says_nothing, "502": answers(502), "504": answers(504)}
+#: Short only where waiting is the point.
+PATIENCE_S = {behaviour: 0.4 if behaviour is says_nothing else 5.0 for behaviour in LOSING.values()}
+losing = pytest.mark.parametrize("behaviour", LOSING.values(), ids=LOSING)
 
 
-async def test_a_creating_call_that_takes_too_long_may_have_taken_effect() -> None:
-    assert isinstance(await error_of(creating, says_nothing, timeout_s=0.2), UnknownOutcome)
+@losing
+@pytest.mark.parametrize("calling", CREATING)
+async def test_a_creating_call_whose_answer_is_lost_may_have_taken_effect(
+    calling: Calling, behaviour: Behaviour
+) -> None:
+    assert type(await error_of(calling, behaviour, timeout_s=PATIENCE_S[behaviour])) is UnknownOutcome
 
 
-@pytest.mark.parametrize("calling", [reading, finding, updating, completing])
-@pytest.mark.parametrize("behaviour", [resets, half_answers], ids=["reset", "half an answer"])
+@losing
+@pytest.mark.parametrize("calling", REPEATABLE)
 async def test_reads_updates_and_completions_are_only_retried(calling: Calling, behaviour: Behaviour) -> None:
-    assert isinstance(await error_of(calling, behaviour), Unreachable)
+    assert type(await error_of(calling, behaviour, timeout_s=PATIENCE_S[behaviour])) is Unreachable
+
+
+async def test_a_server_that_hangs_up_before_it_read_anything_may_have_read_it_all() -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        crm = client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(UnknownOutcome):
+            await creating(crm)
+        await crm.close()
 
 
 async def test_a_connection_kept_alive_and_closed_meanwhile_leaves_a_creating_call_in_doubt() -> None:
@@ -153,18 +151,6 @@ async def test_retry_after_as_a_date_is_obeyed_also_on_503() -> None:
     assert 57 <= error.retry_after_s <= 61
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"id": null}', b'{"id": ""}', b'{"id": true}', b"<html>", b"[]"])
-async def test_trap_5_a_2xx_without_an_id_made_something_nobody_can_name(body: bytes) -> None:
-    assert isinstance(await error_of(creating, answers(201, body)), NoUsableId)
-
-
-async def test_trap_5_a_numeric_id_becomes_text() -> None:
-    async with FaultyServer([answers(200, b'{"id": 17}')]) as server:
-        crm = client(server.url)
-        assert (await crm.create_activity({}, key=KEY)).crm_id == "17"
-        await crm.close()
-
-
 async def test_an_answer_longer_than_any_answer_leaves_a_creating_call_in_doubt() -> None:
     error = await error_of(creating, answers(201, b'{"id":"' + b"x" * (9 * 1024 * 1024) + b'"}'))
     assert isinstance(error, UnknownOutcome)
@@ -206,83 +192,124 @@ async def test_every_writing_call_carries_a_bare_uuid_and_a_batch_one_made_of_it
     assert line.split(": ")[1] == batch_id([KEY]) == str(UUID(batch_id([KEY])))
 
 
-def made_of(body: bytes) -> bytes:
-    """The answer of a CRM that made every contact of the batch."""
-    sent = orjson.loads(body)["contacts"]
-    return orjson.dumps({"results": [{"externalId": item["externalId"], "crmId": "x"} for item in sent]})
+# -- the way there ----------------------------------------------------------------------------------------------------
 
 
-async def test_trap_9_a_body_too_large_is_cut_smaller_and_remembered() -> None:
-    async def refuses_large(exchange) -> None:
-        if len(exchange.body) > 30_000:
-            await exchange.answer(413)
-            return
-        sent = orjson.loads(exchange.body)["contacts"]
-        await exchange.answer(
-            201, orjson.dumps({"results": [{"externalId": c["externalId"], "crmId": "x"} for c in sent]})
+async def test_a_certificate_nobody_vouches_for_is_refused_and_nothing_was_sent(tmp_path: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(make_certificates(tmp_path).server)
+    async with FaultyServer([answers(201, b'{"id": "a"}')], tls=context) as server:
+        crm = client(server.url)
+        with pytest.raises(Unreachable, match=r"(?i)certificate"):
+            await creating(crm)
+        await crm.close()
+    assert server.requests == []
+
+
+async def test_a_connection_that_never_comes_about_took_no_effect() -> None:
+    with ExitStack() as stack:
+        deaf = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1))
+        for _ in range(3):  # Its queue is full, so that further connections wait for ever.
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(deaf.getsockname())
+        crm = client(f"http://127.0.0.1:{deaf.getsockname()[1]}", timeout_s=0.3)
+        with pytest.raises(Unreachable, match="no connection in time"):
+            await creating(crm)
+        await crm.close()
+
+
+async def test_a_connection_left_idle_is_not_used_for_a_creating_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server ends idle connections at a moment of its own: a call just sent into one would be in doubt."""
+    monkeypatch.setattr(transport, "IDLE_MAX_S", 0.02)
+    async with FaultyServer([answers(201, b'{"id": "a"}')]) as server:
+        crm = client(server.url)
+        await creating(crm)
+        idle_since = time.monotonic()
+        await eventually(lambda: time.monotonic() > idle_since + 0.1)
+        await creating(crm)
+        await crm.close()
+    first, second = (exchange.writer.get_extra_info("peername") for exchange in server.requests)
+    assert first != second
+
+
+async def test_an_update_may_be_sent_once_more_over_a_fresh_connection() -> None:
+    results = b'{"results": [{"crmId": "c-1", "success": true}]}'
+    async with FaultyServer([answers(200, results), resets, answers(200, results)]) as server:
+        crm = client(server.url)
+        await updating(crm)
+        assert (await crm.update_contacts([{"crmId": "c-1"}], keys=[KEY])).results == {"c-1": True}
+        await crm.close()
+
+
+async def test_a_closed_client_sends_nothing() -> None:
+    async with FaultyServer([answers(201, b'{"id": "a"}')]) as server:
+        crm = client(server.url)
+        await creating(crm)
+        await crm.close()
+        await crm.close()
+        with pytest.raises(Unreachable):
+            await creating(crm)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        ("", b"/activities"),
+        ("/", b"/activities"),
+        ("/api/v2/", b"/api/v2/activities"),
+        ("/a%2Fb", b"/a%2Fb/activities"),
+    ],
+)
+async def test_paths_are_appended_to_the_base_url_whatever_it_ends_with(base: str, expected: bytes) -> None:
+    async with FaultyServer([answers(201, b'{"id": "a"}')]) as server:
+        crm = client(server.url + base)
+        made = await crm.create_activity({"type": "EMAIL"}, key=KEY)
+        await crm.close()
+    assert server.requests[0].head.startswith(b"POST " + expected + b" ")
+    assert made.call.path == "/activities"
+
+
+async def test_every_call_is_told_of_by_method_path_without_ids_and_status() -> None:
+    told: list[tuple[str, str, int | None]] = []
+    async with FaultyServer([answers(201, b'{"id": "a"}'), answers(404), half_answers]) as server:
+        crm = open_crm(
+            Connection(server.url, SECRET), timeout_s=5, concurrency=1, on_call=lambda *call: told.append(call)
         )
-
-    contacts = [{"externalId": str(n), "note": "x" * 1_000} for n in range(60)]
-    async with FaultyServer([refuses_large]) as server:
-        crm = client(server.url)
-        made = await crm.create_contacts(contacts, keys=[KEY] * 60)
-        assert len(made.crm_ids) == 60
-        first = len(server.requests)
-        await crm.create_contacts(contacts, keys=[KEY] * 60)
-        assert len(server.requests) - first < first, "it knows now"
+        await creating(crm)
+        with pytest.raises(Rejected):
+            await completing(crm)
+        with pytest.raises(UnknownOutcome):
+            await creating(crm)
         await crm.close()
+    assert told == [("POST", "/activities", 201), ("PATCH", "/tasks/{id}", 404), ("POST", "/activities", None)]
 
 
-async def test_a_batch_that_breaks_says_what_the_pieces_before_made() -> None:
-    async def one(exchange) -> None:
-        sent = orjson.loads(exchange.body)["contacts"]
-        await exchange.answer(
-            201, orjson.dumps({"results": [{"externalId": c["externalId"], "crmId": "x"} for c in sent]})
-        )
-
-    contacts = [{"externalId": str(n)} for n in range(150)]
-    async with FaultyServer([one, resets]) as server:
-        crm = client(server.url)
-        with pytest.raises(UnknownOutcome) as caught:
-            await crm.create_contacts(contacts, keys=[KEY] * 150)
-        await crm.close()
-    assert len(caught.value.done) == 100
+# -- what it says -----------------------------------------------------------------------------------------------------
 
 
-async def test_trap_1_a_swallowed_batch_completion_falls_back_to_single_calls_and_stays_there() -> None:
-    async def shadowed(exchange) -> None:
-        if exchange.head.startswith(b"PATCH /tasks/batch"):
-            await exchange.answer(500, b'{"error": "no task called batch"}')
-        else:
-            await exchange.answer(200, b'{"id": "t-1", "completed": true}')
-
-    async with FaultyServer([shadowed]) as server:
-        crm = client(server.url)
-        assert await crm.complete_tasks(["t-1", "t-2"], keys=[KEY, KEY]) == {"t-1": True, "t-2": True}
-        asked = len(server.requests)
-        await crm.complete_tasks(["t-3"], keys=[KEY])
-        assert len(server.requests) == asked + 1
-        await crm.close()
+async def test_an_error_page_of_any_length_is_an_error_and_its_beginning_is_kept() -> None:
+    error = await error_of(creating, answers(400, b"x" * (9 * 1024 * 1024)))
+    assert isinstance(error, Rejected)
+    assert error.call.answer == "x" * 2_000
 
 
-@pytest.mark.parametrize("status", [404, 405, 501])
-async def test_trap_8_users_that_are_not_offered_are_no_error(status: int) -> None:
-    async with FaultyServer([answers(status), answers(200, b'[{"id": 1, "name": "Ada"}]')]) as server:
-        crm = client(server.url)
-        assert await crm.users() is None
-        listed = await crm.users()
-        assert listed is not None, "not for ever"
-        assert listed[0].id == "1"
-        await crm.close()
+@pytest.mark.parametrize("status", [302, 400, 401, 500])
+async def test_the_key_is_in_no_sentence_either(status: int) -> None:
+    body = b'{"message": "who is crm-secret?"}'
+    error = await error_of(creating, answers(status, body, Location="https://x.example/?key=crm-secret"))
+    assert SECRET not in error.detail + str(error) + str(error.call)
 
 
-async def test_trap_7_the_probe_asks_something_that_needs_the_key() -> None:
-    assert isinstance(await error_of(lambda crm: crm.probe(), answers(401)), KeyRefused)
+async def test_a_status_line_that_is_none_leaves_a_creating_call_in_doubt() -> None:
+    async def babbles(exchange: Exchange) -> None:
+        await exchange.send(b"SSH-2.0-crm-secret\r\n\r\n")
+
+    error = await error_of(creating, babbles)
+    assert isinstance(error, UnknownOutcome)
+    assert SECRET not in error.detail
 
 
-@pytest.mark.parametrize("status", [200, 400, 404, 422])
-async def test_any_complete_answer_of_the_probe_says_that_the_crm_is_there(status: int) -> None:
-    async with FaultyServer([answers(status, b"[]")]) as server:
-        crm = client(server.url)
-        assert (await crm.probe()).status == status
-        await crm.close()
+async def test_a_body_that_is_not_what_its_encoding_says_leaves_a_creating_call_in_doubt() -> None:
+    assert isinstance(await error_of(creating, answers(201, b"no gzip", Content_Encoding="gzip")), UnknownOutcome)
