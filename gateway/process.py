@@ -106,7 +106,8 @@ async def serve_until_stopped(process: Process, beside: Callable[[], Awaitable[N
     """Receiver and API, and `beside` (the consumers) where they share the process, until SIGTERM or a failure."""
     settings = process.settings
     async with AsyncExitStack() as stack:
-        await _ready_topics(process)
+        # Consumers in the same process name what is missing themselves: one line is enough.
+        await _ready_topics(process, name_missing=beside is None)
         admin_hash = await _admin_key_hash(process)
         counters = SourceCounters(process.clock)
         public = public_runner(
@@ -225,7 +226,7 @@ async def listen(runner: web.AppRunner, where: Listen, setting: str) -> None:
         raise SettingsError(f"{setting}: cannot listen on {where}: {reason.lower()}") from None
 
 
-async def _ready_topics(process: Process) -> None:
+async def _ready_topics(process: Process, *, name_missing: bool) -> None:
     """The embedded logs make their topics by themselves; Kafka's are made by `gateway topics`, and named here."""
     topics = [topic_of(name) for name in process.live.current.workspaces]
     if process.log.kind != "kafka":
@@ -233,7 +234,7 @@ async def _ready_topics(process: Process) -> None:
         return
     existing = {partition.topic for partition in await process.log.partitions(topics)}
     for topic in topics:
-        if topic not in existing:
+        if name_missing and topic not in existing:
             log.error("topic missing: run `gateway topics`", topic=topic)
     for report in await differences(process.log, sorted(existing)):
         log.error(report)
