@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from consumers.connection import CrmConnection, OpenCrm
+from consumers.toolbox import uncut
 from gateway.contracts.clock import Clock
 from gateway.contracts.configuration import Configuration
 from gateway.contracts.errors import StoreUnavailable
@@ -66,7 +67,7 @@ class Connections(Mapping[str, CrmConnection]):
                 note = connection.note()
                 self._metrics.gate_open.labels(name).set(1 if connection.gate.is_open else 0)
                 with suppress(StoreUnavailable):  # the next round says it again
-                    await self._gates.note(name, self._process, note, self._clock.now())
+                    await uncut(self._gates.note(name, self._process, note, self._clock.now()))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), NOTE_EVERY_S)
 

@@ -100,7 +100,7 @@ class Deliverer:
         await self._join(work, queue, None)
 
     async def _intent(self, work: Work, configuration: WorkspaceConfiguration) -> Intent:
-        intent = await self._tools.persist(lambda: self._planner.intend(work, configuration))
+        intent = await self._tools.patiently(lambda: self._planner.intend(work, configuration))
         if isinstance(intent, Waits) and intent.hold.expires_at <= self._tools.clock.now():
             return Ends(Reason.EXPIRED, learned=self._planner.learned(work))
         return intent

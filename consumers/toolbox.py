@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -24,6 +25,17 @@ class PartitionLost(Exception):
     """The partition has a newer generation: somebody else owns it, and goes on with what we dropped."""
 
 
+async def uncut(work: Awaitable[T]) -> T:
+    """The result of `work`, which goes on to its end when whoever waits for it is cancelled."""
+    going = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(going)
+    except asyncio.CancelledError:
+        # Seen: whoever asked has gone.
+        going.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise
+
+
 @dataclass(frozen=True, slots=True)
 class Toolbox:
     """The ports and the shared state of one process's consumers."""
@@ -41,7 +53,14 @@ class Toolbox:
     wanted: Callable[[str], None]
 
     async def persist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """What the store answers, waited for while it is away: what is in hand is held, nothing is dropped."""
+        """What the store answers, waited for while it is away: what is in hand is held, nothing is dropped.
+
+        May be cancelled: what was asked is carried out all the same, for a transaction that is cut may leave a SQLite
+        file locked."""
+        return await self.patiently(lambda: uncut(ask()))
+
+    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """The same for longer work that asks the store now and then, and is called off when it is cancelled."""
         while True:
             try:
                 return await ask()
