@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
@@ -10,6 +11,12 @@ from jinja2 import Environment, PackageLoader
 from gateway.demo.crm_records import Records
 
 NEWEST = 60
+LABELS = {
+    "LINKEDIN": "LinkedIn message",
+    "LINKEDIN_INMAIL": "LinkedIn InMail",
+    "LINKEDIN_CONNECTION": "LinkedIn connection",
+    "EMAIL": "E-mail",
+}
 _templates = Environment(loader=PackageLoader("gateway.demo"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
@@ -31,18 +38,16 @@ def page(records: Records, *, now: datetime) -> str:
 
 
 def _newest(table: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    return [dict(row, id=key) for key, row in list(table.items())[-NEWEST:]][::-1]
+    return [dict(row, id=key) for key, row in islice(reversed(table.items()), NEWEST)]
 
 
 def _activity(records: Records, row: dict[str, Any]) -> dict[str, Any]:
-    return row | {"contact": _person(records, row), "owner": records.name_of(row.get("ownerId"))}
+    return _task(records, row) | {"label": LABELS.get(str(row.get("type")), row.get("type"))}
 
 
 def _task(records: Records, row: dict[str, Any]) -> dict[str, Any]:
-    return row | {"contact": _person(records, row), "owner": records.name_of(row.get("ownerId"))}
-
-
-def _person(records: Records, row: dict[str, Any]) -> str:
     contact = records.contacts.get(str(row.get("contactId")), {})
     names = [contact.get("firstName"), contact.get("lastName")]
-    return " ".join(name for name in names if isinstance(name, str)) or str(contact.get("email") or "–")
+    person = " ".join(name for name in names if isinstance(name, str)) or str(contact.get("email") or "–")
+    owner = records.name_of(row.get("ownerId"))
+    return row | {"contact": person, "company": contact.get("company") or "", "owner": owner}

@@ -99,7 +99,8 @@ async def test_what_was_logged_is_read_back_with_the_key_it_came_with(call: Call
     assert again["id"] != body["id"], "a plain CRM knows no idempotency"
     _, listed = await call("GET", "/activities")
     assert [row["idempotencyKey"] for row in listed["data"]] == ["k-1", "k-1"]
-    assert (await call("GET", f"/activities/{body['id']}"))[1]["contactId"] == contact
+    _, shown = await call("GET", f"/activities/{body['id']}")
+    assert shown == activity | {"id": body["id"]}, "what is kept for reading back stands in the lists alone"
 
 
 @pytest.mark.parametrize(("path", "name"), [("/contacts", "contacts"), ("/companies", "companies")])
@@ -317,13 +318,13 @@ async def test_the_careless_one_finds_by_external_id_alone(call: Caller) -> None
     crm_id = await made(call, "/contacts", "contacts")
     wanted = {"contacts": [{"externalId": "y", "email": "a@b.example"}, {"externalId": "x-1"}]}
     _, found = await call("POST", "/contacts/sync", wanted)
-    assert [each["crmId"] for each in found["results"]] == [crm_id]
+    assert [(each["externalId"], each["crmId"]) for each in found["results"]] == [("x-1", crm_id)]
 
 
 @careless
 async def test_the_careless_one_loses_extras_that_an_update_does_not_repeat(call: Caller) -> None:
     item = {"externalId": "1", "email": "a@b.example", "leadScore": 7, "industry": "Rail"}
-    await call("POST", "/contacts", {"contacts": [item]}, Idempotency_Key="k-1")
+    assert (await call("POST", "/contacts", {"contacts": [item]}, Idempotency_Key="k-1"))[0] == 200, "never 201"
     (crm_id,) = call.crm.records.contacts
     await call("PUT", "/contacts", {"contacts": [{"crmId": crm_id, "x_status": "Replied"}]})
     row = call.crm.records.contacts[crm_id]
@@ -347,6 +348,22 @@ async def test_a_crm_that_went_away_refuses_connections_and_comes_back_with_all_
         await call("GET", "/users")
     await call.crm.come_back()
     assert len((await call("GET", "/activities"))[1]["data"]) == 1
+
+
+async def test_a_crm_that_goes_away_takes_no_further_call_on_the_connections_it_has(call: Caller) -> None:
+    call.crm.latency_s = 0.1
+    await asyncio.gather(call("GET", "/users"), call("GET", "/users"))
+    under_way = asyncio.create_task(call("GET", "/users"))
+    await eventually(lambda: call.crm.calls == 3)
+    leaving = asyncio.create_task(call.crm.go_away())
+    try:
+        status, _ = await call("POST", "/activities", {"type": "EMAIL"})
+        assert status == 503
+    except aiohttp.ClientError:
+        pass  # It was gone already.
+    await leaving
+    assert (await under_way)[0] == 200
+    assert call.crm.records.activities == {}
 
 
 async def test_a_busy_port_is_one_sentence(call: Caller) -> None:
