@@ -33,7 +33,7 @@ T = TypeVar("T")
 OpenCrm = Callable[[Connection, Limits], CrmClient]
 log = structlog.get_logger(__name__)
 
-#: How long a list of CRM users is believed; the contract asks for dynamic detection (custom-crm-contract §6.1).
+#: How long a list of CRM users is believed; the contract asks for dynamic detection.
 USERS_FRESH_S = 60.0
 USERS_RETRY_S = 5.0
 
@@ -79,9 +79,10 @@ class CrmConnection:
 
     def configure(self, connection: Connection | None, limits: Limits) -> None:
         """Takes over a (changed) configuration; calls in flight end with the client they began with."""
-        self._limits = limits
         self.gate.slots_max = limits.concurrency
-        if connection == self._connection and self._client is not None:
+        unchanged = connection == self._connection and limits == self._limits
+        self._limits = limits
+        if unchanged and self._client is not None:
             self._pump()
             return
         self._connection, self._users = connection, None
@@ -277,7 +278,9 @@ class CrmConnection:
                 continue
             self.gate.probing()
             if await self._probe():
-                break
+                if self._clock.monotonic() >= self.gate.not_before:
+                    break
+                continue  # a call in flight was told to wait while we asked: it is waited
             if self.gate.state is GateState.PROBING:
                 self.gate.probe_failed(self.gate.reason or "", self._clock.monotonic(), self._random)
         self._prober = None

@@ -59,7 +59,7 @@ class Gate:
         self._probes_failed += 1
         wait = min(PROBE_CAP_S, PROBE_FIRST_S * 2**self._probes_failed) * (0.75 + 0.5 * random())
         self.state, self.reason = GateState.CLOSED, reason
-        self.not_before = now + max(wait, retry_after_s)
+        self.not_before = max(self.not_before, now + max(wait, retry_after_s))
 
     @property
     def is_open(self) -> bool:

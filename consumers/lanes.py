@@ -13,7 +13,7 @@ from gateway.contracts.deliveries import Ownership, Row
 from gateway.contracts.events import CampaignEvent
 from gateway.contracts.log import Partition, Record, workspace_of
 
-#: At most so many records past the committed offset of a partition (DESIGN.md §5: one stuck contact must not make a
+#: At most so many records past the committed offset of a partition (one stuck contact must not make a
 #: restart read the whole log again).
 SPAN_MAX = 50_000
 #: Records and bytes in hand per workspace: a sick CRM fills its own share and nobody else's.

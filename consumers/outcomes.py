@@ -1,4 +1,4 @@
-"""What can become of a call to the CRM: weather or poison, again or never, and when (pure; DESIGN.md §7)."""
+"""What can become of a call to the CRM: weather or poison, again or never, and when (pure; docs/architecture.md)."""
 
 from __future__ import annotations
 

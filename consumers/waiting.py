@@ -16,6 +16,7 @@ from consumers.works import Work
 from gateway.contracts.codec import decode
 from gateway.contracts.configuration import Configuration
 from gateway.contracts.deliveries import QueueHead
+from gateway.contracts.errors import SettingsError
 from gateway.contracts.states import Target
 
 log = structlog.get_logger(__name__)
@@ -63,11 +64,18 @@ class WaitingRunner:
         due = [head for head in heads if _queue(head) not in self._running][:room]
         if due:
             # A head is due because its subject has changed: judge it by a configuration that knows the change.
-            await self._tools.persist(self._refresh)
+            await self._refreshed()
         for head in due:
             task = asyncio.create_task(self._run_head(head))
             self._running[_queue(head)] = task
             task.add_done_callback(lambda _, head=head: self._ended(head))  # type: ignore[misc]
+
+    async def _refreshed(self) -> None:
+        try:
+            await self._tools.persist(self._refresh)
+        except SettingsError as error:
+            # A secret that this process cannot read: what was last loaded stays in force, here as everywhere.
+            self._tools.warnings.warning("configuration not refreshed", error=str(error))
 
     def _ended(self, head: QueueHead) -> None:
         self._running.pop(_queue(head), None)

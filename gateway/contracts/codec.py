@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 import orjson
 from pydantic import ValidationError
@@ -46,8 +47,12 @@ def decode(record: Record) -> CampaignEvent:
         if event_type not in EVENT_TYPES:
             raise Undecodable(f"unknown event type {event_type!r}")
         data = orjson.loads(record.value)
+        parts = EventData.model_validate(data)
+        if "task" in EVENT_TYPES[event_type].needs and (parts.task is None or not parts.task.id):
+            raise Undecodable("a task event without task.id")
         return CampaignEvent(
-            event_id=headers[EVENT_ID].decode(),
+            # Whoever else writes to the topic may name events as they like: ids of ours are UUIDs.
+            event_id=str(UUID(headers[EVENT_ID].decode())),
             workspace=workspace_of(record.partition.topic),
             id=attributes["id"],
             source=attributes["source"],
@@ -55,7 +60,7 @@ def decode(record: Record) -> CampaignEvent:
             time=parse_time(attributes["time"]),
             accepted_at=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
             data=data,
-            parts=EventData.model_validate(data),
+            parts=parts,
             attributes={name: text for name, text in attributes.items() if name not in _NAMED or name == "time"},
             raw=headers.get(RAW),
         )

@@ -1,4 +1,4 @@
-"""One delivery as the ledger holds it, and the operations the hot path asks of the store (DESIGN.md §7).
+"""One delivery as the ledger holds it, and the operations the hot path asks of the store (docs/architecture.md).
 
 A delivery is one event × one target × one run. A row is *claimed* from just before a call until it settles; a claim
 names itself by a token. Every operation that is not a settlement names the generation of the partition its caller

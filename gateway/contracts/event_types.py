@@ -18,7 +18,7 @@ class Direction(StrEnum):
 
 
 class ActivityType(StrEnum):
-    """The four activity types a CRM knows (custom-crm-contract.md §3.1)."""
+    """The four activity types a CRM knows."""
 
     LINKEDIN = "LINKEDIN"
     INMAIL = "LINKEDIN_INMAIL"

@@ -51,7 +51,7 @@ def effect_id(event_id: str, target: str, action: str, run: str = "") -> str:
 
 
 def creation_id(workspace: str, kind: str, key: str, action: str = "create") -> str:
-    """The id of creating a contact, company or association (DESIGN.md §7)."""
+    """The id of creating a contact, company or association (docs/architecture.md)."""
     return _uuid(workspace, kind, key, action)
 
 

@@ -1,4 +1,4 @@
-"""The log port: what every event log promises (DESIGN.md §5). Adapters: gateway/log/."""
+"""The log port: what every event log promises (docs/architecture.md). Adapters: gateway/log/."""
 
 from __future__ import annotations
 

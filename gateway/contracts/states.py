@@ -59,7 +59,7 @@ class Reason(StrEnum):
 
 
 class Step(StrEnum):
-    """The step of the path at which a delivery died (DESIGN.md §4)."""
+    """The step of the path at which a delivery died (docs/architecture.md)."""
 
     RECEIVE = "receive"
     DECODE = "decode"

@@ -1,4 +1,4 @@
-"""The CRM port: every call of the Custom CRM contract (custom-crm-contract.md §2). Adapter: gateway/crm/http.py."""
+"""The CRM port: every call of the Custom CRM contract. Adapter: gateway/crm/http.py."""
 
 from __future__ import annotations
 

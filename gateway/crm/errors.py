@@ -1,4 +1,4 @@
-"""What can go wrong with a call to a CRM: a closed set, so that every caller decides about all of it (DESIGN.md §7).
+"""What can go wrong with a call to a CRM: a closed set, so that every caller decides about all of it.
 
     CrmError
     ├── Unreachable       weather: no connection, 408, 425, 503 without a horizon, and a redirect, for the base URL is

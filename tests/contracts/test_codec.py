@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import string
 from datetime import UTC, datetime, timedelta
 
@@ -36,13 +37,16 @@ def events(draw: st.DrawFn) -> CampaignEvent:
     contact = draw(st.fixed_dictionaries({}, optional={"id": TEXT, "email": TEXT, "linkedinUrl": TEXT, "odd": TEXT}))
     data = draw(st.dictionaries(NAMES.map("x-".__add__), TEXT | st.integers(-1000, 1000) | st.booleans(), max_size=4))
     data |= {"contact": contact}
+    kind = draw(st.sampled_from(sorted(EVENT_TYPES)))
+    if "task" in EVENT_TYPES[kind].needs:
+        data |= {"task": {"id": "t-1"}}
     time = draw(TIMES)
     return CampaignEvent(
         event_id=native_event_id(workspace, source, sender_id),
         workspace=workspace,
         id=sender_id,
         source=source,
-        type=draw(st.sampled_from(sorted(EVENT_TYPES))),
+        type=kind,
         time=time,
         accepted_at=draw(TIMES),
         data=data,
@@ -138,3 +142,25 @@ def test_a_header_that_says_nothing_we_know_makes_the_record_undecodable(name: s
     headers = tuple((each, text if each == name else value) for each, value in new.headers)
     with pytest.raises(Undecodable):
         decode(as_record(NewRecord(new.key, new.value, headers, new.timestamp_ms)))
+
+
+@pytest.mark.parametrize(
+    ("header", "value"), [("event_id", b"not-a-uuid"), ("ce_type", b"campaign.task.completed")], ids=["id", "task"]
+)
+def test_what_another_producer_writes_past_the_door_is_no_event(header: str, value: bytes) -> None:
+    data = {"contact": {"id": "1"}}
+    sent = CampaignEvent(
+        event_id=native_event_id("default", "s", "1"),
+        workspace="default",
+        id="1",
+        source="s",
+        type="campaign.email.sent",
+        time=datetime(2026, 3, 1, tzinfo=UTC),
+        accepted_at=datetime(2026, 3, 1, tzinfo=UTC),
+        data=data,
+        parts=EventData.model_validate(data),
+    )
+    record = as_record(encode(sent))
+    odd = tuple((name, value if name == header else kept) for name, kept in record.headers)
+    with pytest.raises(Undecodable):
+        decode(dataclasses.replace(record, headers=odd))
